@@ -1,0 +1,90 @@
+package kernels
+
+import "fmt"
+
+// PackedF32 is a constant right operand [K, N] in the layout of one tier: panels of that tier's width, each
+// with its rows one after the other, the last one filled with zero columns. It is immutable and may be
+// shared by any number of products.
+type PackedF32 struct {
+	K, N int
+
+	tier Tier
+	data []float32 // [panel][K][width], 64-byte aligned
+}
+
+// panelWidth is the number of columns of one packed panel: one cache line of float32 for AVX2 (a wider one
+// would touch every fourth line only and use a quarter of the L1 sets), four for AVX-512.
+func (t Tier) panelWidth() int {
+	if t == AVX512VNNI {
+		return 64
+	}
+	return 16
+}
+
+// PackF32 packs b, [k, n] with row stride ldb, or with transB its transpose, [n, k] with row stride ldb.
+func (s *Set) PackF32(b []float32, k, n, ldb int, transB bool) *PackedF32 {
+	if transB {
+		checkMatrix("PackF32", "b", len(b), n, k, ldb)
+	} else {
+		checkMatrix("PackF32", "b", len(b), k, n, ldb)
+	}
+	width := s.tier.panelWidth()
+	w := &PackedF32{K: k, N: n, tier: s.tier, data: aligned[float32](roundUp(n, width) * k)}
+	for j0 := 0; j0 < n; j0 += width {
+		panel := w.data[j0*k : (j0+width)*k]
+		cols := min(width, n-j0)
+		for i := range k {
+			row := panel[i*width : i*width+cols]
+			if !transB {
+				copy(row, b[i*ldb+j0:])
+				continue
+			}
+			for j := range row {
+				row[j] = b[(j0+j)*ldb+i]
+			}
+		}
+	}
+	return w
+}
+
+// MatMulF32 writes a x w, [m, w.N], to dst with row stride ldd, finished by ep; a is [m, w.K] with row
+// stride lda and must not overlap dst.
+//
+// An element is the sum over ascending k of fused multiply-adds in float32, from +0, whatever m is: equal
+// on all tiers bit for bit (except for the payload of NaNs).
+func (s *Set) MatMulF32(dst []float32, ldd int, a []float32, lda, m int, w *PackedF32, ep Epilogue) {
+	const name = "MatMulF32"
+	if w.tier != s.tier {
+		panic(fmt.Sprintf("kernels: %s: weights are packed for %s, want %s", name, w.tier, s.tier))
+	}
+	checkMatrix(name, "dst", len(dst), m, w.N, ldd)
+	checkMatrix(name, "a", len(a), m, w.K, lda)
+	ep.check(name, m, w.N)
+	if m == 0 || w.N == 0 {
+		return
+	}
+	matMulF32Portable(dst, ldd, a, lda, m, w, &ep)
+}
+
+// matMulF32Portable is the definition of MatMulF32.
+func matMulF32Portable(dst []float32, ldd int, a []float32, lda, m int, w *PackedF32, ep *Epilogue) {
+	const width = 16
+	for j0 := 0; j0 < w.N; j0 += width {
+		panel := w.data[j0*w.K : (j0+width)*w.K]
+		for i := range m {
+			acc := sumPanel(a[i*lda:][:w.K], panel, width)
+			cols := min(width, w.N-j0)
+			ep.finish(dst[i*ldd+j0:], acc[:cols], i, j0)
+		}
+	}
+}
+
+// sumPanel returns the products of one row of a with 16 columns of b, whose rows lie stride elements apart.
+func sumPanel(row, b []float32, stride int) (acc [16]float32) {
+	for k, x := range row {
+		for j, y := range b[k*stride:][:16] {
+			acc[j] = fma32(x, y, acc[j])
+		}
+	}
+	return acc
+}
