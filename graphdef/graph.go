@@ -320,7 +320,8 @@ func (g *Graph) Clone() *Graph {
 	c.Versions.BadConsumers = slices.Clone(g.Versions.BadConsumers)
 	twin := make(map[*Node]*Node, len(g.nodes))
 	for _, n := range g.nodes {
-		m := &Node{name: n.name, op: n.op, Device: n.Device, attrs: slices.Clone(n.attrs), graph: c, extra: n.extra, value: n.value}
+		m := &Node{name: n.name, op: n.op, Device: n.Device, attrs: slices.Clone(n.attrs), graph: c, extra: n.extra}
+		m.value.Store(n.value.Load())
 		twin[n] = m
 		c.nodes = append(c.nodes, m)
 		c.byName[m.name] = m

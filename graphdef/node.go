@@ -3,6 +3,7 @@ package graphdef
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/tfq8/tfq8/tensor"
 )
@@ -40,9 +41,9 @@ type Node struct {
 	inputs   []Output
 	controls []*Node
 	users    []Use
-	graph    *Graph // nil once removed
-	extra    []byte // fields of the NodeDef that we do not interpret, as they were on the wire
-	value    *tensor.Tensor
+	graph    *Graph                        // nil once removed
+	extra    []byte                        // fields of the NodeDef that we do not interpret, as they were on the wire
+	value    atomic.Pointer[tensor.Tensor] // attribute "value", once decoded: a cache that readers fill
 }
 
 // NamedAttr is one attribute of a node.
@@ -106,7 +107,7 @@ func (n *Node) Attr(name string) (a Attr, ok bool) {
 // SetAttr sets or replaces an attribute.
 func (n *Node) SetAttr(name string, a Attr) {
 	if name == "value" {
-		n.value = nil
+		n.value.Store(nil)
 	}
 	for i := range n.attrs {
 		if n.attrs[i].Name == name {
@@ -119,6 +120,9 @@ func (n *Node) SetAttr(name string, a Attr) {
 
 // RemoveAttr drops an attribute if it is there.
 func (n *Node) RemoveAttr(name string) {
+	if name == "value" {
+		n.value.Store(nil)
+	}
 	n.attrs = slices.DeleteFunc(n.attrs, func(a NamedAttr) bool { return a.Name == name })
 }
 

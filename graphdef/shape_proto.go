@@ -25,7 +25,7 @@ func decodeShape(b []byte) (tensor.PartialShape, error) {
 			}) {
 				err = fmt.Errorf("shape has a malformed dimension")
 			}
-			if size < tensor.UnknownDim {
+			if size < tensor.UnknownDim || int64(int(size)) != size {
 				err = fmt.Errorf("shape has dimension %d", size)
 			}
 			dims = append(dims, int(size))
