@@ -1,0 +1,22 @@
+package graphdef
+
+// controlOps is the signatures of the control flow of TF1: frames, switches and merges. Type op in signature.go says
+// how to read an entry.
+var controlOps = map[string]op{
+	"Switch":           def(`data T, pred bool -> output_false T, output_true T`, nil, ControlFlow),
+	"Merge":            def(`inputs N*T -> output T, value_index int32`, nil, ControlFlow),
+	"Enter":            def(`data T -> output T; frame_name:string, is_constant=false, parallel_iterations=10`, nil, ControlFlow),
+	"Exit":             def(`data T -> output T`, nil, ControlFlow),
+	"NextIteration":    def(`data T -> output T`, nil, ControlFlow),
+	"LoopCond":         def(`input bool -> output bool`, nil, ControlFlow),
+	"RefSwitch":        def(`data &T, pred bool -> output_false &T, output_true &T`, nil, ControlFlow),
+	"RefMerge":         def(`inputs N*&T -> output &T, value_index int32`, nil, ControlFlow),
+	"RefEnter":         def(`data &T -> output &T; frame_name:string, is_constant=false, parallel_iterations=10`, nil, ControlFlow),
+	"RefExit":          def(`data &T -> output &T`, nil, ControlFlow),
+	"RefNextIteration": def(`data &T -> output &T`, nil, ControlFlow),
+	"RefIdentity":      def(`input &T -> output &T`, nil, PassesThrough),
+	"RefSelect":        def(`index int32, inputs N*&T -> output &T`, nil),
+	"ControlTrigger":   def(`->`, nil),
+	"Abort":            def(`->; error_msg="", exit_without_error=false`, nil),
+	"_SwitchN":         def(`data T, output_index int32 -> outputs num_outs*T`, nil, ControlFlow),
+}

@@ -1,0 +1,63 @@
+package graphdef
+
+// indexOps is the signatures of gather, scatter, search, partition, sort and sets. Type op in signature.go says how
+// to read an entry.
+var indexOps = map[string]op{
+	"Gather":                  def(`params Tparams, indices Tindices -> output Tparams; validate_indices=true`, nil),
+	"GatherV2":                def(`params Tparams, indices Tindices, axis Taxis -> output Tparams; batch_dims=0`, nil),
+	"GatherNd":                def(`params Tparams, indices Tindices -> output Tparams; bad_indices_policy=""`, nil),
+	"ScatterNd":               def(`indices Tindices, updates T, shape Tindices -> output T; bad_indices_policy=""`, nil),
+	"ScatterNdNonAliasingAdd": def(`input T, indices Tindices, updates T -> output T; bad_indices_policy=""`, nil),
+	"TensorScatterUpdate":     def(`tensor T, indices Tindices, updates T -> output T; bad_indices_policy=""`, nil),
+	"TensorScatterAdd":        def(`tensor T, indices Tindices, updates T -> output T; bad_indices_policy=""`, nil),
+	"TensorScatterSub":        def(`tensor T, indices Tindices, updates T -> output T; bad_indices_policy=""`, nil),
+	"TensorScatterMax":        def(`tensor T, indices Tindices, updates T -> output T; bad_indices_policy=""`, nil),
+	"TensorScatterMin":        def(`tensor T, indices Tindices, updates T -> output T; bad_indices_policy=""`, nil),
+	"TopK":                    def(`input T -> values T, indices int32; k:int, sorted=true`, nil),
+	"TopKV2":                  def(`input T, k Tk -> values T, indices index_type; sorted=true, Tk=int32, index_type=int32`, nil),
+	"Unique":                  def(`x T -> y T, idx out_idx; out_idx=int32`, nil),
+	"UniqueV2":                def(`x T, axis Taxis -> y T, idx out_idx; Taxis=int64, out_idx=int32`, nil),
+	"UniqueWithCounts":        def(`x T -> y T, idx out_idx, count out_idx; out_idx=int32`, nil),
+	"UniqueWithCountsV2":      def(`x T, axis Taxis -> y T, idx out_idx, count out_idx; Taxis=int64, out_idx=int32`, nil),
+	"Where":                   def(`input T -> index int64; T=bool`, nil),
+	"ListDiff":                def(`x T, y T -> out T, idx out_idx; out_idx=int32`, nil),
+	"DynamicPartition":        def(`data T, partitions int32 -> outputs num_partitions*T`, nil),
+	"DynamicStitch":           def(`indices N*int32, data N*T -> merged T`, nil),
+	"ParallelDynamicStitch":   def(`indices N*int32, data N*T -> merged T`, nil),
+	"LowerBound":              def(`sorted_inputs T, values T -> output out_type; out_type=int32`, nil),
+	"UpperBound":              def(`sorted_inputs T, values T -> output out_type; out_type=int32`, nil),
+	"SparseToDense":           def(`sparse_indices Tindices, output_shape Tindices, sparse_values T, default_value T -> dense T; validate_indices=true`, nil),
+	"InTopK":                  def(`predictions float, targets T -> precision bool; k:int, T=int32`, nil),
+	"InTopKV2":                def(`predictions float, targets T, k T -> precision bool; T=int32`, nil),
+	"NthElement":              def(`input T, n int32 -> values T; reverse=false`, nil),
+	"RaggedGather": def(`params_nested_splits PARAMS_RAGGED_RANK*Tsplits, params_dense_values Tvalues, indices Tindices
+		-> output_nested_splits OUTPUT_RAGGED_RANK*Tsplits, output_dense_values Tvalues; Tsplits=int64`, nil),
+	"RaggedRange": def(`starts T, limits T, deltas T -> rt_nested_splits Tsplits, rt_dense_values T; T=int32, Tsplits=int64`, nil),
+	"RaggedTensorToTensor": def(`shape Tshape, values T, default_value T, row_partition_tensors num_row_partition_tensors*Tindex -> result T;
+		row_partition_types:list(string)`, nil),
+	"RaggedTensorToSparse": def(`rt_nested_splits RAGGED_RANK*Tsplits, rt_dense_values T -> sparse_indices int64, sparse_values T,
+		sparse_dense_shape int64; Tsplits=int64`, nil),
+	"RaggedTensorFromVariant": def(`encoded_ragged variant -> output_nested_splits output_ragged_rank*Tsplits, output_dense_values Tvalues;
+		input_ragged_rank:int, Tsplits=int64`, nil),
+	"RaggedTensorToVariant": def(`rt_nested_splits RAGGED_RANK*Tsplits, rt_dense_values Tvalues -> encoded_ragged variant; Tsplits=int64,
+		batched_input:bool`, nil),
+	"XlaDynamicSlice":       def(`input T, start_indices Tindices, size_indices Tindices -> output T`, nil),
+	"XlaDynamicUpdateSlice": def(`input T, update T, indices Tindices -> output T`, nil),
+	"XlaGather":             def(`operand T, start_indices Tindices, slice_sizes Tindices -> output T; dimension_numbers:string, indices_are_sorted:bool`, nil),
+	"XlaScatter": def(`operand T, scatter_indices Tindices, updates T -> output T; update_computation:func, dimension_numbers:string,
+		indices_are_sorted:bool`, nil, CallsFunctions),
+	"XlaPad":          def(`input T, padding_value T, padding_low Tindices, padding_high Tindices, padding_interior Tindices -> output T`, nil),
+	"XlaSort":         def(`input T -> output T`, nil),
+	"XlaKeyValueSort": def(`keys K, values V -> sorted_keys K, sorted_values V`, nil),
+	"SparseReshape":   def(`input_indices int64, input_shape int64, new_shape int64 -> output_indices int64, output_shape int64`, nil),
+	"SparseFillEmptyRows": def(`indices int64, values T, dense_shape int64, default_value T -> output_indices int64, output_values T,
+		empty_row_indicator bool, reverse_index_map int64`, nil),
+	"SparseConcat": def(`indices N*int64, values N*T, shapes N*int64 -> output_indices int64, output_values T, output_shape int64;
+		concat_dim:int`, nil),
+	"SparseTensorDenseMatMul": def(`a_indices Tindices, a_values T, a_shape int64, b T -> product T; Tindices=int64, adjoint_a=false, adjoint_b=false`, nil),
+	"SparseReorder":           def(`input_indices int64, input_values T, input_shape int64 -> output_indices int64, output_values T`, nil),
+	"SparseSlice": def(`indices int64, values T, shape int64, start int64, size int64 -> output_indices int64, output_values T,
+		output_shape int64`, nil),
+	"NonMaxSuppressionV3": def(`boxes T, scores T, max_output_size int32, iou_threshold T_threshold, score_threshold T_threshold
+		-> selected_indices int32; T=float, T_threshold=float`, nil),
+}

@@ -1,0 +1,32 @@
+package graphdef
+
+// randomOps is the signatures of random numbers, with and without state. Type op in signature.go says how to read an
+// entry.
+var randomOps = map[string]op{
+	"RandomUniform":                   def(`shape T -> output dtype; seed=0, seed2=0`, nil, Stateful),
+	"RandomUniformInt":                def(`shape T, minval Tout, maxval Tout -> output Tout; seed=0, seed2=0`, nil, Stateful),
+	"RandomStandardNormal":            def(`shape T -> output dtype; seed=0, seed2=0`, nil, Stateful),
+	"TruncatedNormal":                 def(`shape T -> output dtype; seed=0, seed2=0`, nil, Stateful),
+	"ParameterizedTruncatedNormal":    def(`shape T, means dtype, stdevs dtype, minvals dtype, maxvals dtype -> output dtype; seed=0, seed2=0`, nil, Stateful),
+	"RandomShuffle":                   def(`value T -> output T; seed=0, seed2=0`, nil, Stateful),
+	"Multinomial":                     def(`logits T, num_samples int32 -> output output_dtype; seed=0, seed2=0, output_dtype=int64`, nil, Stateful),
+	"RandomGamma":                     def(`shape S, alpha T -> output T; seed=0, seed2=0`, nil, Stateful),
+	"RandomPoissonV2":                 def(`shape S, rate R -> output dtype; seed=0, seed2=0, R=double, dtype=int64`, nil, Stateful),
+	"StatelessRandomGetKeyCounter":    def(`seed Tseed -> key uint64, counter uint64; Tseed=int64`, nil),
+	"StatelessRandomGetKeyCounterAlg": def(`seed Tseed -> key uint64, counter uint64, alg int32; Tseed=int64`, nil),
+	"StatelessRandomGetAlg":           def(`-> alg int32`, nil, Stateful),
+	"StatelessRandomNormal":           def(`shape T, seed Tseed -> output dtype; dtype=float, T=int32, Tseed=int64`, nil),
+	"StatelessRandomNormalV2":         def(`shape Tshape, key uint64, counter uint64, alg int32 -> output dtype; dtype=float, Tshape=int32`, nil),
+	"StatelessRandomUniform":          def(`shape T, seed Tseed -> output dtype; dtype=float, T=int32, Tseed=int64`, nil),
+	"StatelessRandomUniformV2":        def(`shape Tshape, key uint64, counter uint64, alg int32 -> output dtype; dtype=float, Tshape=int32`, nil),
+	"StatelessRandomUniformInt":       def(`shape T, seed Tseed, minval dtype, maxval dtype -> output dtype; Tseed=int64`, nil),
+	"StatelessRandomUniformIntV2":     def(`shape Tshape, key uint64, counter uint64, alg int32, minval dtype, maxval dtype -> output dtype; Tshape=int32`, nil),
+	"StatelessRandomUniformFullInt":   def(`shape T, seed Tseed -> output dtype; dtype=uint64, T=int32, Tseed=int64`, nil),
+	"StatelessTruncatedNormal":        def(`shape T, seed Tseed -> output dtype; dtype=float, T=int32, Tseed=int64`, nil),
+	"StatelessTruncatedNormalV2":      def(`shape Tshape, key uint64, counter uint64, alg int32 -> output dtype; dtype=float, Tshape=int32`, nil),
+	"StatelessMultinomial":            def(`logits T, num_samples int32, seed Tseed -> output output_dtype; Tseed=int64, output_dtype=int64`, nil),
+	"StatefulUniform":                 def(`resource resource, algorithm int64, shape shape_dtype -> output dtype; dtype=float, shape_dtype=int64`, nil, Stateful),
+	"StatefulStandardNormalV2":        def(`resource resource, algorithm int64, shape shape_dtype -> output dtype; dtype=float, shape_dtype=int64`, nil, Stateful),
+	"RngReadAndSkip":                  def(`resource resource, alg int32, delta uint64 -> value int64`, nil, Stateful),
+	"RngSkip":                         def(`resource resource, algorithm int64, delta int64 ->`, nil, Stateful),
+}

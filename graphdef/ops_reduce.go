@@ -1,0 +1,35 @@
+package graphdef
+
+// reduceOps is the signatures of reductions, arg reductions, running sums, segments and counts. Type op in
+// signature.go says how to read an entry.
+var reduceOps = map[string]op{
+	"All":                 def(`input bool, reduction_indices Tidx -> output bool; keep_dims=false, Tidx=int32`, nil),
+	"Any":                 def(`input bool, reduction_indices Tidx -> output bool; keep_dims=false, Tidx=int32`, nil),
+	"EuclideanNorm":       def(`input T, reduction_indices Tidx -> output T; keep_dims=false, Tidx=int32`, nil),
+	"Max":                 def(`input T, reduction_indices Tidx -> output T; keep_dims=false, Tidx=int32`, nil),
+	"Mean":                def(`input T, reduction_indices Tidx -> output T; keep_dims=false, Tidx=int32`, nil),
+	"Min":                 def(`input T, reduction_indices Tidx -> output T; keep_dims=false, Tidx=int32`, nil),
+	"Prod":                def(`input T, reduction_indices Tidx -> output T; keep_dims=false, Tidx=int32`, nil),
+	"Sum":                 def(`input T, reduction_indices Tidx -> output T; keep_dims=false, Tidx=int32`, nil),
+	"ArgMax":              def(`input T, dimension Tidx -> output output_type; Tidx=int32, output_type=int64`, nil),
+	"ArgMin":              def(`input T, dimension Tidx -> output output_type; Tidx=int32, output_type=int64`, nil),
+	"Cumprod":             def(`x T, axis Tidx -> out T; exclusive=false, reverse=false, Tidx=int32`, nil),
+	"Cumsum":              def(`x T, axis Tidx -> out T; exclusive=false, reverse=false, Tidx=int32`, nil),
+	"CumulativeLogsumexp": def(`x T, axis Tidx -> out T; exclusive=false, reverse=false, Tidx=int32`, nil),
+	"Bincount":            def(`arr int32, size int32, weights T -> bins T`, nil),
+	"DenseBincount":       def(`input Tidx, size Tidx, weights T -> output T; binary_output=false`, nil),
+	"SegmentMax":          def(`data T, segment_ids Tindices -> output T`, nil),
+	"SegmentMean":         def(`data T, segment_ids Tindices -> output T`, nil),
+	"SegmentMin":          def(`data T, segment_ids Tindices -> output T`, nil),
+	"SegmentProd":         def(`data T, segment_ids Tindices -> output T`, nil),
+	"SegmentSum":          def(`data T, segment_ids Tindices -> output T`, nil),
+	"SparseSegmentSum":    def(`data T, indices Tidx, segment_ids Tsegmentids -> output T; Tidx=int32, Tsegmentids=int32, sparse_gradient=false`, nil),
+	"SparseSegmentMean":   def(`data T, indices Tidx, segment_ids Tsegmentids -> output T; Tidx=int32, Tsegmentids=int32, sparse_gradient=false`, nil),
+	"SparseSegmentSqrtN":  def(`data T, indices Tidx, segment_ids Tsegmentids -> output T; Tidx=int32, Tsegmentids=int32, sparse_gradient=false`, nil),
+	"UnsortedSegmentMax":  def(`data T, segment_ids Tindices, num_segments Tnumsegments -> output T; Tnumsegments=int32`, nil),
+	"UnsortedSegmentMin":  def(`data T, segment_ids Tindices, num_segments Tnumsegments -> output T; Tnumsegments=int32`, nil),
+	"UnsortedSegmentProd": def(`data T, segment_ids Tindices, num_segments Tnumsegments -> output T; Tnumsegments=int32`, nil),
+	"UnsortedSegmentSum":  def(`data T, segment_ids Tindices, num_segments Tnumsegments -> output T; Tnumsegments=int32`, nil),
+	"UnsortedSegmentJoin": def(`inputs string, segment_ids Tindices, num_segments Tnumsegments -> output string; separator="", Tnumsegments=int32`, nil),
+	"HistogramFixedWidth": def(`values T, value_range T, nbins int32 -> out dtype; dtype=int32`, nil),
+}

@@ -1,0 +1,55 @@
+package graphdef
+
+// stringOps is the signatures of text, numbers as text, regular expressions, hashes, unicode and parsing. Type op in
+// signature.go says how to read an entry.
+var stringOps = map[string]op{
+	"AsString":     def(`input T -> output string; precision=-1, scientific=false, shortest=false, width=-1, fill=""`, nil),
+	"DecodeBase64": def(`input string -> output string`, nil),
+	"DecodeRaw":    def(`bytes string -> output out_type; little_endian=true`, nil),
+	"EncodeBase64": def(`input string -> output string; pad=false`, nil),
+	"DecodeJpeg": def(`contents string -> image uint8; channels=0, ratio=1, fancy_upscaling=true, try_recover_truncated=false,
+		acceptable_fraction=1.0, dct_method=""`, nil),
+	"ParseExample": def(`serialized string, names string, sparse_keys Nsparse*string, dense_keys Ndense*string, dense_defaults Tdense...
+		-> sparse_indices Nsparse*int64, sparse_values sparse_types..., sparse_shapes Nsparse*int64, dense_values Tdense...;
+		dense_shapes:list(shape)`, nil),
+	"ParseExampleV2": def(`serialized string, names string, sparse_keys string, dense_keys string, ragged_keys string, dense_defaults Tdense...
+		-> sparse_indices num_sparse*int64, sparse_values sparse_types..., sparse_shapes num_sparse*int64,
+		dense_values Tdense..., ragged_values ragged_value_types..., ragged_row_splits ragged_split_types...;
+		dense_shapes:list(shape)`, nil),
+	"ParseSingleExample": def(`serialized string, dense_defaults Tdense... -> sparse_indices num_sparse*int64, sparse_values sparse_types...,
+		sparse_shapes num_sparse*int64, dense_values Tdense...; sparse_keys:list(string), dense_keys:list(string),
+		dense_shapes:list(shape)`, nil),
+	"ParseTensor": def(`serialized string -> output out_type`, nil),
+	"DecodeCSV": def(`records string, record_defaults OUT_TYPE... -> output OUT_TYPE...; field_delim=",", use_quote_delim=true, na_value="",
+		select_cols:list(int)=[]`, nil),
+	"ReduceJoin":           def(`inputs string, reduction_indices int32 -> output string; keep_dims=false, separator=""`, nil),
+	"RegexFullMatch":       def(`input string, pattern string -> output bool`, nil),
+	"RegexReplace":         def(`input string, pattern string, rewrite string -> output string; replace_global=true`, nil),
+	"StaticRegexFullMatch": def(`input string -> output bool; pattern:string`, nil),
+	"StaticRegexReplace":   def(`input string -> output string; pattern:string, rewrite:string, replace_global=true`, nil),
+	"StringFormat":         def(`inputs T... -> output string; template="%s", placeholder="%s", summarize=3`, nil),
+	"StringJoin":           def(`inputs N*string -> output string; separator=""`, nil),
+	"StringLength":         def(`input string -> output int32; unit="BYTE"`, nil),
+	"StringLower":          def(`input string -> output string; encoding=""`, nil),
+	"StringNGrams": def(`data string, data_splits Tsplits -> ngrams string, ngrams_splits Tsplits; separator:string, ngram_widths:list(int),
+		left_pad:string, right_pad:string, pad_width:int, preserve_short_sequences:bool, Tsplits=int64`, nil),
+	"StringSplit":              def(`input string, delimiter string -> indices int64, values string, shape int64; skip_empty=true`, nil),
+	"StringSplitV2":            def(`input string, sep string -> indices int64, values string, shape int64; maxsplit=-1`, nil),
+	"StringStrip":              def(`input string -> output string`, nil),
+	"StringToHashBucket":       def(`string_tensor string -> output int64; num_buckets:int`, nil),
+	"StringToHashBucketFast":   def(`input string -> output int64; num_buckets:int`, nil),
+	"StringToHashBucketStrong": def(`input string -> output int64; num_buckets:int, key:list(int)`, nil),
+	"StringToNumber":           def(`string_tensor string -> output out_type; out_type=float`, nil),
+	"StringUpper":              def(`input string -> output string; encoding=""`, nil),
+	"Substr":                   def(`input string, pos T, len T -> output string; unit="BYTE"`, nil),
+	"UnicodeDecode": def(`input string -> row_splits Tsplits, char_values int32; input_encoding:string, errors="replace", replacement_char=65533,
+		replace_control_characters=false, Tsplits=int64`, nil),
+	"UnicodeDecodeWithOffsets": def(`input string -> row_splits Tsplits, char_values int32, char_to_byte_starts int64; input_encoding:string,
+		errors="replace", replacement_char=65533, replace_control_characters=false, Tsplits=int64`, nil),
+	"UnicodeEncode": def(`input_values int32, input_splits Tsplits -> output string; errors="replace", output_encoding:string,
+		replacement_char=65533, Tsplits=int64`, nil),
+	"UnicodeScript": def(`input int32 -> output int32`, nil),
+	"UnicodeTranscode": def(`input string -> output string; input_encoding:string, output_encoding:string, errors="replace", replacement_char=65533,
+		replace_control_characters=false`, nil),
+	"SerializeTensor": def(`tensor T -> serialized string`, nil),
+}
