@@ -133,4 +133,10 @@ func (m *Model) cutChars(s string) []token {
 	return out
 }
 
-func (m *Model) token(s string) token { return token{s, int32(m.PieceToID(s))} }
+// token looks up a run of text. Text that spells a control or byte piece is ordinary text.
+func (m *Model) token(s string) token {
+	if id, ok := m.normal[s]; ok {
+		return token{s, id}
+	}
+	return token{s, int32(m.unk)}
+}
