@@ -45,6 +45,11 @@ type Tree struct {
 	of    []*Region              // by index
 	vars  []*LoopVar             // by index: the variable that a Merge, Switch, NextIteration or Exit is part of
 	stray []*graphdef.Node
+	live  *liveness
+	conds [][]*Conditional // by Region.id
+	// Which Merges a predicate's node steers, and which predicates steer a Merge.
+	decides map[*graphdef.Node][]*graphdef.Node
+	decided map[*graphdef.Node][]graphdef.Output
 }
 
 // Region is the graph outside of all loops, or one loop.
@@ -60,8 +65,9 @@ type Region struct {
 	// InCond says that this loop runs as part of its parent's condition rather than of its body.
 	InCond bool
 
-	id    int
-	depth int
+	id      int
+	depth   int
+	varying varying
 }
 
 // Loop is what a loop does: the variables take the value of their Enter; while the condition, computed from the Merges,
@@ -131,6 +137,10 @@ func Analyze(g *graphdef.Graph) (*Tree, error) {
 			t.findCarried(r)
 		}
 	}
+	if err := t.findConditionals(); err != nil {
+		return nil, err
+	}
+	t.findDecisions()
 	return t, nil
 }
 

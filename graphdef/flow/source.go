@@ -47,12 +47,17 @@ func (t *Tree) findCarried(r *Region) {
 // ConstOf returns the Const whose value o has, seen through all that [Tree.Source] looks through and through the Switches
 // of conditionals: where o is alive at all, it is this constant.
 func (t *Tree) ConstOf(o graphdef.Output) (c *graphdef.Node, ok bool) {
+	o = t.origin(o)
+	return o.Node, o.Node.Op() == "Const"
+}
+
+// origin is Source that looks through the Switches of conditionals as well: o has its value where it has one.
+func (t *Tree) origin(o graphdef.Output) graphdef.Output {
 	for {
 		o = t.Source(o)
-		if isSwitch(o.Node.Op()) && t.Var(o.Node) == nil {
-			o = o.Node.Input(0)
-			continue
+		if !isSwitch(o.Node.Op()) || t.Var(o.Node) != nil {
+			return o
 		}
-		return o.Node, o.Node.Op() == "Const"
+		o = o.Node.Input(0)
 	}
 }
