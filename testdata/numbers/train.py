@@ -181,7 +181,8 @@ def record(at):
     order = sorted(range(len(source)), key=lambda i: -len(source[i]))
     groups = [order[k:k + 32] for k in range(0, len(order), 32)]
     found = [None] * len(source)
-    for group, (translations, _, _) in zip(groups, answers(graph_def, [(pad([source[i] for i in g]), pad([target[i] for i in g])) for g in groups])):
+    feeds = [(pad([source[i] for i in g]), pad([target[i] for i in g])) for g in groups]
+    for group, (translations, _, _) in zip(groups, answers(graph_def, feeds)):
         for i, beams in zip(group, translations):
             found[i] = best(beams[0])
     write_lines(at('tf_test.de'), map(sp.decode, found))

@@ -4,7 +4,7 @@
   oracle.py feeds --spm SPM --source FILE [--target FILE] [--batch N] [--limit N] -o PREFIX
   oracle.py translate GRAPH --spm SPM [--batch N] [--expect FILE --least N] < text > text
   oracle.py compare FP32 INT8 --feeds FEEDS.npz... [--ours OUT.npz...] [--fetch NAME] [--limit L2]
-  oracle.py products INT8 [--feeds FEEDS.npz] [-o OUT.npz]
+  oracle.py products INT8 [--feeds FEEDS.npz] [-o OUT.npz] [--cases DIR]
 
 GRAPH is a frozen GraphDef (.pb or .pbtxt). Feeds and answers are .npz files whose keys are names of nodes (their output
 0) or tensors; quantized values stand there as int8, uint8 and int32. Exit code: 0 done and agreed, 1 differs, 2 error.
@@ -39,7 +39,10 @@ def cmd_run(a):
 
 
 def cmd_feeds(a):
-    """Encodes text into feeds: PREFIX-0.npz, PREFIX-1.npz, ... of int32 arrays, batches longest source first."""
+    """Encodes text into feeds: int32 arrays, batches longest source first.
+
+    Batch N is PREFIX-N.npz, and also PREFIX-N.NAME.npy for each feed.
+    """
     import sentencepiece
     sp = sentencepiece.SentencePieceProcessor(model_file=a.spm)
     encode = lambda path: tfgraph.encode(sp, read_file(path)[:a.limit], a.eos)
@@ -53,6 +56,8 @@ def cmd_feeds(a):
             arrays[a.target_name] = tfgraph.padded([target[i] for i in rows], a.pad)
         written.append(f'{a.out}-{len(written)}.npz')
         np.savez(written[-1], **arrays)
+        for name, value in arrays.items():
+            np.save(f'{written[-1].removesuffix(".npz")}.{name}.npy', value)
     write_json({'files': written, 'sentences': len(source)})
     return 0
 
@@ -143,13 +148,19 @@ def cmd_products(a):
     """Checks every quantized product; writes codes and TensorFlow's outputs to OUT.npz and what they are to OUT.json.
 
     OUT.npz holds NNN.a, NNN.b, NNN.bias, NNN.min_a, ... NNN.out for the product number NNN of the list in OUT.json.
+    DIR gets a case file a product, NNN.pb: a graph of that product alone, codes, and TensorFlow's answer.
     """
     import products
     records, arrays = [], {}
-    for record, values in products.examine(tfgraph.load(a.graph), load_npz(a.feeds) if a.feeds else None, a.rows, a.seed):
+    if a.cases:
+        os.makedirs(a.cases, exist_ok=True)
+    for record, values, case in products.examine(tfgraph.load(a.graph), load_npz(a.feeds) if a.feeds else None, a.rows, a.seed):
         number = f'{len(records):03d}'
         records.append({'number': number} | record)
         arrays |= {f'{number}.{name}': v for name, v in values.items()}
+        if a.cases and case:
+            with open(os.path.join(a.cases, number + '.pb'), 'wb') as f:
+                f.write(case.SerializeToString(deterministic=True))
         if not record['ok']:
             write_json(record, sys.stderr)
     if a.out:
@@ -216,6 +227,7 @@ def parser():
     v.add_argument('--rows', type=int, default=5, help='rows of random codes for products that are cut out')
     v.add_argument('--seed', type=int, default=1)
     v.add_argument('-o', '--out')
+    v.add_argument('--cases', metavar='DIR')
     return p
 
 

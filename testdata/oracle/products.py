@@ -49,7 +49,7 @@ class Product:
         self.inputs = ['a', 'b', 'bias'] + ['addend'] * ('Add' in self.ops) + ['min_a', 'max_a', 'min_b', 'max_b']
         self.inputs += ['min_out', 'max_out'] * self.requantized
         self.outputs = ['out'] + ['out_min', 'out_max'] * self.requantized
-        unknown = [op for op in self.ops if op not in ACTIVATIONS and op not in ('BiasAdd', 'Add', 'Dequantize', 'Requantize')]
+        unknown = set(self.ops) - set(ACTIVATIONS) - {'BiasAdd', 'Add', 'Dequantize', 'Requantize'}
         if unknown or ('Dequantize' in self.ops) == self.requantized or 'BiasAdd' not in self.ops:
             raise ValueError(f'node "{node.name}" ({OP}): fused_ops {self.ops} are not among those that this check knows')
 
@@ -110,7 +110,7 @@ def check(product, v):
     gap = np.abs(got.astype(np.float64) - want['out'].astype(np.float64))
     result = {'different': int((gap > 0).sum()), 'elements': got.size}
     if product.requantized:
-        ends = all(abs(float(v[k].reshape(-1)[0]) - float(want[k])) <= RELATIVE * abs(float(want[k])) for k in ('out_min', 'out_max'))
+        ends = all(abs(v[k].item() - float(want[k])) <= RELATIVE * abs(float(want[k])) for k in ('out_min', 'out_max'))
         return result | {'error': float(gap.max(initial=0)), 'ok': bool(gap.max(initial=0) <= 1 and ends)}
     curved = any(op in ACTIVATIONS and op not in PIECEWISE_LINEAR for op in product.ops)
     share = np.maximum(gap - (CURVED if curved else 0), 0) / np.maximum(size, np.finfo(F).tiny)
@@ -204,11 +204,41 @@ class Cut:
         return v | {name: tfgraph.plain(x) for name, x in zip(p.outputs, out)}
 
 
+def case(cut, v):
+    """The cut product as a recorded case: its placeholders as Const nodes in/N, its outputs as Const nodes expect/N.
+
+    Floats may lie 1e-6 (relative) off; where terms cancel, 1e-7 of the largest sum of magnitudes. Codes may lie 1 off.
+    """
+    out, p, renamed = tf1.GraphDef(), cut.product, {'in/' + name: f'in/{i}' for i, name in enumerate(cut.fed)}
+
+    def const(name, value, dtype):
+        node = out.node.add(op='Const', name=name)
+        node.attr['dtype'].type = dtype.as_datatype_enum
+        node.attr['value'].tensor.CopyFrom(tf.make_tensor_proto(tfgraph.coded(value, dtype), dtype=dtype, shape=value.shape))
+        return node
+
+    for node in cut.graph_def.node:
+        if node.name in renamed:
+            const(renamed[node.name], v[node.name.removeprefix('in/')], tf.as_dtype(node.attr['dtype'].type))
+        else:
+            kept = out.node.add()
+            kept.CopyFrom(node)
+            kept.input[:] = [renamed.get(i, i) for i in node.input]
+    for i, name in enumerate(p.outputs):
+        floats = name != 'out' or not p.requantized
+        codes = tf.quint8 if p.out_unsigned else tf.qint8
+        expect = const(f'expect/{i}', v[name], tf.as_dtype(v[name].dtype) if floats else codes)
+        expect.attr['_of'].s = f'{p.name}:{i}'.encode()
+        expect.attr['_rtol'].f = RELATIVE if floats else 0
+        expect.attr['_atol'].f = 0.1 * RELATIVE * float(exact(p, v)[1].max(initial=0)) if floats else 1
+    return out
+
+
 # ---- a whole graph ---------------------------------------------------------------------------------------------------
 def examine(graph_def, feeds=None, rows=5, seed=1):
-    """Yields (record, inputs and outputs by name) for each product: cut out; then, with feeds, as fetched outside of loops.
+    """Yields (record, inputs and outputs by name, case) for each product: cut out; then, with feeds, as fetched outside of loops.
 
-    A record tells where the product stands: its function ('' for the graph itself) and its v1 loop ('' for none).
+    The case of a fetched product is None. A record tells where the product stands: its function ('' for the graph itself) and its v1 loop ('' for none).
     """
     def record(p, function, loop, origin, fed, v):
         return {'node': p.name, 'function': function, 'loop': loop, 'from': origin, 'fed': fed} | p.describe(v) | check(p, v)
@@ -220,7 +250,7 @@ def examine(graph_def, feeds=None, rows=5, seed=1):
             cut, loop = Cut(nodes, p), frames.get(p.name, '')
             v = cut.run(np.random.default_rng([seed, count]), rows)
             count += 1
-            yield record(p, function, loop, 'cut', cut.fed, v), v
+            yield record(p, function, loop, 'cut', cut.fed, v), v, case(cut, v)
             if not function and not loop:
                 outer.append(p)
     if feeds is None or not outer:
@@ -231,4 +261,4 @@ def examine(graph_def, feeds=None, rows=5, seed=1):
         values = s.run(wanted, tfgraph.feed_dict(s.graph, feeds))
     for p, found in zip(outer, values):
         v = {name: tfgraph.plain(x) for name, x in zip(p.inputs + p.outputs, found)}
-        yield record(p, '', '', 'graph', [], v), v
+        yield record(p, '', '', 'graph', [], v), v, None

@@ -59,11 +59,11 @@ class Products(unittest.TestCase):
             for unsigned in (False, True):
                 with self.subTest(activation=activation, unsigned=unsigned):
                     found = list(products.examine(small_graph(self.rng, activation=activation, unsigned=unsigned), self.x))
-                    self.assertEqual([r['from'] for r, _ in found], ['cut', 'graph'])
-                    self.assertTrue(all(r['ok'] for r, _ in found), found)
+                    self.assertEqual([r['from'] for r, *_ in found], ['cut', 'graph'])
+                    self.assertTrue(all(r['ok'] for r, *_ in found), found)
 
     def test_reference_is_the_plain_sum(self):
-        (_, v), = products.examine(small_graph(self.rng))
+        (_, v, _), = products.examine(small_graph(self.rng))
         for i, j in np.ndindex(*v['out'].shape):
             total = sum(int(a) * int(w) for a, w in zip(v['a'][i], v['b'][:, j]))
             want = total * (3 / 127) * (float(v['max_b'][j]) / 127) + float(v['bias'][j])
@@ -72,7 +72,7 @@ class Products(unittest.TestCase):
     def test_wrong_products_are_noticed(self):
         graph_def = small_graph(self.rng)
         product = products.Product(graph_def.node[[n.name for n in graph_def.node].index('mm')])
-        (_, good), = products.examine(graph_def)
+        (_, good, _), = products.examine(graph_def)
         changes = {'out': lambda v: v * F(1 + 4e-6), 'a': lambda v: v + np.eye(*v.shape, dtype=v.dtype),
                    'bias': lambda v: v + F(1e-4), 'max_b': lambda v: v * F(1.1), 'max_a': lambda v: v * F(1.01)}
         self.assertTrue(products.check(product, good)['ok'])
@@ -81,9 +81,16 @@ class Products(unittest.TestCase):
                 self.assertFalse(products.check(product, good | {name: change(good[name])})['ok'])
 
     def test_a_product_in_a_loop_is_cut_out(self):
-        (record, v), = products.examine(small_graph(self.rng, frame='loop'), self.x)
+        (record, v, case), = products.examine(small_graph(self.rng, frame='loop'), self.x)
         self.assertEqual((record['loop'], record['fed'], record['ok']), ('loop', ['a'], True))
         self.assertEqual(float(v['max_a'].reshape(-1)[0]), 3.0)
+        self.assertEqual({n.op for n in case.node}, {'Const', 'Identity', 'QuantizeV2', products.OP})
+        again = tfgraph.run(case, {}, ['mm', 'in/0'])
+        np.testing.assert_array_equal(again['mm'], v['out'])
+        np.testing.assert_array_equal(again['in/0'], v['a'])
+        expect = {n.name: n for n in case.node}['expect/0']
+        np.testing.assert_array_equal(tf.make_ndarray(expect.attr['value'].tensor), v['out'])
+        self.assertEqual(expect.attr['_of'].s, b'mm:0')
 
     def test_a_product_in_a_function_is_cut_out(self):
         inner = small_graph(self.rng)
@@ -98,7 +105,7 @@ class Products(unittest.TestCase):
             if node.op != 'Placeholder':
                 node.input[:] = [nested.get(i, i + ':output:0') for i in node.input]
                 function.node_def.add().CopyFrom(node)
-        (record, _), = products.examine(outer)
+        (record, *_), = products.examine(outer)
         self.assertEqual((record['function'], record['fed'], record['ok']), ('body', ['a'], True))
 
     def test_unknown_fusions_are_refused(self):
