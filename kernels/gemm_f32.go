@@ -1,6 +1,9 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // PackedF32 is a constant right operand [K, N] in the layout of one tier: panels of that tier's width, each
 // with its rows one after the other, the last one filled with zero columns. It is immutable and may be
@@ -63,7 +66,21 @@ func (s *Set) MatMulF32(dst []float32, ldd int, a []float32, lda, m int, w *Pack
 	if m == 0 || w.N == 0 {
 		return
 	}
-	matMulF32Portable(dst, ldd, a, lda, m, w, &ep)
+	if s.tier == Portable {
+		matMulF32Portable(dst, ldd, a, lda, m, w, &ep)
+		return
+	}
+	t := tile{
+		a: unsafe.Pointer(unsafe.SliceData(a)), lda: 4 * lda,
+		b: unsafe.Pointer(unsafe.SliceData(w.data)), k: w.K,
+		dst: unsafe.Pointer(unsafe.SliceData(dst)), ldd: 4 * ldd,
+	}
+	t.finish(&ep)
+	kind := tilesF32AVX2
+	if s.tier == AVX512VNNI {
+		kind = tilesF32AVX512
+	}
+	t.run(kind, m, w.N, 4*w.K*s.tier.panelWidth())
 }
 
 // matMulF32Portable is the definition of MatMulF32.

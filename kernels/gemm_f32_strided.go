@@ -1,5 +1,7 @@
 package kernels
 
+import "unsafe"
+
 // Scratch holds the buffers that strided products need, of one session. The zero value is ready; buffers
 // only grow; a Scratch serves one goroutine at a time.
 type Scratch struct {
@@ -25,8 +27,41 @@ func (s *Set) MatMulF32Strided(dst []float32, ldd int, a []float32, lda int, b [
 	if m == 0 || n == 0 {
 		return
 	}
+	if s.tier == Portable {
+		stridedF32Portable(dst, ldd, a, lda, b, ldb, transB, m, n, k)
+		return
+	}
+	if transB {
+		ld := roundUp(n, 16)
+		scratch.f32 = grow(scratch.f32, ld*k)
+		transpose(scratch.f32, ld, b, ldb, n, k)
+		b, ldb = scratch.f32, ld
+	}
+	t := tile{
+		a: unsafe.Pointer(unsafe.SliceData(a)), lda: 4 * lda,
+		b: unsafe.Pointer(unsafe.SliceData(b)), bStep: 4 * ldb, k: k,
+		dst: unsafe.Pointer(unsafe.SliceData(dst)), ldd: 4 * ldd,
+	}
+	kind := tilesF32AVX2Strided
+	if s.tier == AVX512VNNI {
+		kind = tilesF32AVX512Strided
+	}
+	t.run(kind, m, n, 4*s.tier.panelWidth())
+}
+
+// transpose writes the transpose of src, [rows, cols] with row stride lds, to dst with row stride ldd.
+func transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	for i := range rows {
+		for j, v := range src[i*lds:][:cols] {
+			dst[j*ldd+i] = v
+		}
+	}
+}
+
+// stridedF32Portable is the definition of MatMulF32Strided.
+func stridedF32Portable(dst []float32, ldd int, a []float32, lda int, b []float32, ldb int, transB bool, m, n, k int) {
 	for i := range m {
-		row := a[i*lda:][:k]
+		row := a[min(i*lda, len(a)):][:k]
 		for j := range n {
 			var acc float32
 			if transB {

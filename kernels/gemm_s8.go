@@ -1,6 +1,9 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // PackedS8 is a constant right operand [K, N] of 8-bit weights in the layout of one tier: panels of that
 // tier's width in which four consecutive k of a column lie side by side. It is immutable and may be shared
@@ -92,6 +95,17 @@ func (s *Set) MatMulInt8(dst []float32, ldd int, a *Codes, w *PackedS8, scale []
 	if a.M == 0 || w.N == 0 {
 		return
 	}
+	if s.tier != Portable {
+		t := int8Tile(a, w)
+		t.dst, t.ldd = unsafe.Pointer(unsafe.SliceData(dst)), 4*ldd
+		t.scale = unsafe.Pointer(unsafe.SliceData(scale))
+		if len(scale) == 1 {
+			t.flags |= flagOneScale
+		}
+		t.finish(&ep)
+		t.runInt8(a, w)
+		return
+	}
 	var acc [16]float32
 	eachInt8(a, w, func(i, j0 int, sums []int32) {
 		for j, v := range sums {
@@ -110,7 +124,43 @@ func (s *Set) MatMulInt32(dst []int32, ldd int, a *Codes, w *PackedS8) {
 	const name = "MatMulInt32"
 	checkInt8(name, s, a, w)
 	checkMatrix(name, "dst", len(dst), a.M, w.N, ldd)
+	if a.M == 0 || w.N == 0 {
+		return
+	}
+	if s.tier != Portable {
+		t := int8Tile(a, w)
+		t.dst, t.ldd = unsafe.Pointer(unsafe.SliceData(dst)), 4*ldd
+		t.flags |= flagRaw
+		t.runInt8(a, w)
+		return
+	}
 	eachInt8(a, w, func(i, j0 int, sums []int32) { copy(dst[i*ldd+j0:], sums) })
+}
+
+// int8Tile returns the arguments of the product of a and w, but for destination and epilogue.
+func int8Tile(a *Codes, w *PackedS8) tile {
+	t := tile{
+		a: unsafe.Pointer(unsafe.SliceData(a.bytes)), lda: a.stride,
+		b: unsafe.Pointer(unsafe.SliceData(w.quads)), k: (w.K + 3) / 4,
+		colSum: unsafe.Pointer(unsafe.SliceData(w.ColSum)), shift: int64(-a.shift),
+	}
+	if w.tier == AVX2 && !w.narrow {
+		t.a, t.lda = unsafe.Pointer(unsafe.SliceData(a.words)), 2*a.stride
+		t.b, t.k = unsafe.Pointer(unsafe.SliceData(w.pairs)), 2*t.k
+	}
+	return t
+}
+
+// runInt8 runs t on the tiles that w is packed for.
+func (t *tile) runInt8(a *Codes, w *PackedS8) {
+	kind := tilesS8AVX2
+	switch {
+	case w.tier == AVX512VNNI:
+		kind = tilesS8VNNI
+	case w.narrow:
+		kind = tilesS8NarrowAVX2
+	}
+	t.run(kind, a.M, w.N, 4*t.k*w.tier.panelWidth())
 }
 
 func checkInt8(name string, s *Set, a *Codes, w *PackedS8) {

@@ -32,6 +32,12 @@ func main() {
 			}
 		}
 	}
+	for name, text := range goFiles {
+		if err := os.WriteFile(filepath.Join(*out, name), []byte(text()), 0o644); err != nil {
+			fmt.Fprintf(os.Stderr, "_gen: %s: %v\n", name, err)
+			os.Exit(1)
+		}
+	}
 }
 
 // generate runs f and writes base.s and base.go; nothing is written when f fails, since an empty stub file

@@ -1,0 +1,147 @@
+package kernels
+
+import "unsafe"
+
+// tile is the argument block of the assembly tiles; kernels/_gen knows its offsets. Strides are in bytes.
+//
+// One call multiplies blocks of rows of a, each by the same columns of b, over all of k.
+type tile struct {
+	a      unsafe.Pointer
+	lda    int
+	b      unsafe.Pointer
+	bStep  int // from row to row of b, where it is read in place
+	bNext  int // from panel to panel, where a tile covers several
+	k      int // steps of 4 bytes of a row of a
+	dst    unsafe.Pointer
+	ldd    int
+	bias   unsafe.Pointer
+	add    unsafe.Pointer
+	ldAdd  int
+	blocks int
+	mask   uint64         // AVX-512: lanes of the last vector
+	lanes  unsafe.Pointer // AVX2: the same, 8 int32
+	flags  uint64         // below
+	scale  unsafe.Pointer // integers only, as the rest
+	colSum unsafe.Pointer // *int32
+	shift  int64          // minus the shift of the codes, in the low 32 bits
+}
+
+// Bits of tile.flags.
+const (
+	flagRelu = 1 << iota
+	flagRaw  // store the int32 sums
+	flagOneScale
+	flagTail // the last vector is partly outside
+)
+
+// tileKind is one family of tiles: an arithmetic, a register width, and how b is read.
+type tileKind uint8
+
+const (
+	tilesF32AVX2 tileKind = iota
+	tilesF32AVX2Strided
+	tilesF32AVX512
+	tilesF32AVX512Strided
+	tilesS8AVX2
+	tilesS8NarrowAVX2
+	tilesS8VNNI
+)
+
+// tileSizes says which tiles a family has: 1..rows times 1..vecs vectors of lanes columns, and in wide[r]
+// how many vectors a tile of r rows may have at once (several panels of vecs), because few accumulators
+// would leave it waiting for the latency of one.
+type tileSizes struct {
+	lanes, vecs, rows int
+	wide              [4]int
+}
+
+var sizesOf = [...]tileSizes{
+	tilesF32AVX2:          {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
+	tilesF32AVX2Strided:   {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
+	tilesF32AVX512:        {lanes: 16, vecs: 4, rows: 6, wide: [4]int{1: 8}},
+	tilesF32AVX512Strided: {lanes: 16, vecs: 4, rows: 6, wide: [4]int{1: 8}},
+	tilesS8AVX2:           {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
+	tilesS8NarrowAVX2:     {lanes: 8, vecs: 2, rows: 5, wide: [4]int{1: 8, 2: 4}},
+	tilesS8VNNI:           {lanes: 16, vecs: 4, rows: 6, wide: [4]int{1: 8}},
+}
+
+// laneMask has 8 set lanes before 8 clear ones; starting 8-n lanes in selects n.
+var laneMask = [16]int32{-1, -1, -1, -1, -1, -1, -1, -1}
+
+// maxSteps bounds one assembly call, in accumulator updates: about 50 microseconds. Assembly cannot be
+// preempted, and a stop of the world waits for it. A single tile is not split, so that k beyond 5,000 may
+// take longer.
+const maxSteps = 1 << 17
+
+// run multiplies m rows by n columns. t has the bases, strides, k and flags of the whole product; panel is
+// the bytes from one panel of b to the next.
+//
+// m is split evenly (16 rows are 6+5+5, not 6+6+4), so there are blocks of at most two heights. Panels are
+// outside: one stays in the cache while the rows go by.
+func (t *tile) run(kind tileKind, m, n, panel int) {
+	size := &sizesOf[kind]
+	all := (m + size.rows - 1) / size.rows
+	low := m / all
+	high := m - low*all // that many blocks have low+1 rows
+	part := *t
+	if t.k == 0 {
+		part.lda, panel = 0, 0 // a and b have no elements, and no pointer may leave them
+	}
+	part.bNext = panel
+	for j := 0; j < n; {
+		vecs := min(size.vecs, (n-j+size.lanes-1)/size.lanes)
+		if high == 0 && low < len(size.wide) && n-j >= size.wide[low]*size.lanes {
+			vecs = max(vecs, size.wide[low])
+		}
+		part.mask, part.lanes = 1<<size.lanes-1, unsafe.Pointer(&laneMask[0])
+		part.flags = t.flags
+		if rest := vecs*size.lanes - (n - j); rest > 0 {
+			part.mask >>= rest
+			part.lanes = unsafe.Pointer(&laneMask[rest&7])
+			part.flags |= flagTail
+		}
+		part.b = unsafe.Add(t.b, j/(size.vecs*size.lanes)*panel)
+		if t.bias != nil {
+			part.bias = unsafe.Add(t.bias, 4*j)
+		}
+		if t.scale != nil && t.flags&flagOneScale == 0 {
+			part.scale = unsafe.Add(t.scale, 4*j)
+		}
+		if t.colSum != nil {
+			part.colSum = unsafe.Add(t.colSum, 4*j)
+		}
+		part.blocks = high
+		part.rows(t, kind, low+1, vecs, 0, j)
+		part.blocks = all - high
+		part.rows(t, kind, low, vecs, high*(low+1), j)
+		j += vecs * size.lanes
+	}
+}
+
+// rows runs the blocks of one height, t.blocks of them, from row i and column j of the product whole on.
+func (t *tile) rows(whole *tile, kind tileKind, height, vecs, i, j int) {
+	most := max(1, maxSteps/(height*vecs*max(1, t.k)))
+	for blocks := t.blocks; blocks > 0; blocks -= t.blocks {
+		t.blocks = min(blocks, most)
+		t.a = unsafe.Add(whole.a, i*t.lda)
+		t.dst = unsafe.Add(whole.dst, i*t.ldd+4*j)
+		if whole.add != nil {
+			t.add = unsafe.Add(whole.add, i*t.ldAdd+4*j)
+		}
+		runTile(kind, height, vecs, t)
+		i += height * t.blocks
+	}
+}
+
+// finish sets the fields of t that apply ep.
+func (t *tile) finish(ep *Epilogue) {
+	if ep.Bias != nil {
+		t.bias = unsafe.Pointer(unsafe.SliceData(ep.Bias))
+	}
+	if ep.Act == ActRelu {
+		t.flags |= flagRelu
+	}
+	if ep.Add != nil {
+		t.add, t.ldAdd = unsafe.Pointer(unsafe.SliceData(ep.Add)), 4*ep.LdAdd
+	}
+}
