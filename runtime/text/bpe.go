@@ -113,16 +113,14 @@ func (r *bpeRun) pair(left, right int32) (bpePair, bool) {
 
 // emit appends the piece w, or, if it is unused, the two parts it was last merged from.
 func (r *bpeRun) emit(out []token, w string, depth int) []token {
-	t := r.m.token(w)
-	if depth > maxSplitDepth || t.id < 0 || r.m.pieces[t.id].kind != Unused {
-		return append(out, t)
+	id, ok := r.m.normal[w]
+	if ok && r.m.pieces[id].kind == Unused && depth <= maxSplitDepth {
+		if at, ok := r.splits[w]; ok {
+			out = r.emit(out, w[:at], depth+1)
+			return r.emit(out, w[at:], depth+1)
+		}
 	}
-	at, ok := r.splits[w]
-	if !ok {
-		return append(out, t)
-	}
-	out = r.emit(out, w[:at], depth+1)
-	return r.emit(out, w[at:], depth+1)
+	return append(out, r.m.token(w))
 }
 
 // ascending maps floats to integers of the same order, -0 below 0.

@@ -133,9 +133,9 @@ func (m *Model) cutChars(s string) []token {
 	return out
 }
 
-// token looks up a run of text. Text that spells a control or byte piece is ordinary text.
+// token looks up a run of text. Text that spells a control or byte piece is ordinary text; an unused piece is unknown.
 func (m *Model) token(s string) token {
-	if id, ok := m.normal[s]; ok {
+	if id, ok := m.normal[s]; ok && m.pieces[id].kind != Unused {
 		return token{s, id}
 	}
 	return token{s, int32(m.unk)}

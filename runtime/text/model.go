@@ -206,6 +206,9 @@ func (m *Model) indexPieces() error {
 		}
 		index[q.text] = int32(id)
 	}
+	if m.unk < 0 && !m.byteFallback {
+		return errors.New("it has neither an unknown piece nor byte fallback")
+	}
 	if m.byteFallback {
 		for b, id := range m.byteIDs {
 			if id < 0 {
