@@ -71,7 +71,7 @@ func (r *AttrReader) implied(d *AttrDef) (Attr, bool) {
 		}
 		var types []tensor.DType
 		for _, in := range r.n.inputs[from:to] {
-			t, ok := in.dtype(r.depth + 1)
+			t, ok := r.dtype(in)
 			if !ok {
 				return Attr{}, false
 			}
@@ -87,13 +87,13 @@ func (r *AttrReader) implied(d *AttrDef) (Attr, bool) {
 	return Attr{}, false
 }
 
-// dtype returns the dtype of an output, without saying why it does not know.
-func (o Output) dtype(depth int) (tensor.DType, bool) {
-	sig, ok := o.Node.Signature()
+// dtype returns the dtype of an input, without saying why it does not know.
+func (r *AttrReader) dtype(o Output) (tensor.DType, bool) {
+	sig, ok := r.lookup(o.Node)
 	if !ok {
 		return tensor.Invalid, false
 	}
-	r := &AttrReader{n: o.Node, sig: sig, depth: depth}
+	r = &AttrReader{n: o.Node, sig: sig, lookup: r.lookup, depth: r.depth + 1}
 	i := o.Index
 	for k := range sig.Outputs {
 		count, ok := r.count(&sig.Outputs[k], "")
@@ -111,7 +111,7 @@ func (o Output) dtype(depth int) (tensor.DType, bool) {
 
 // count returns how many tensors an argument stands for, without asking the attribute unsaid, which is being sought.
 func (r *AttrReader) count(a *Arg, unsaid string) (int, bool) {
-	quiet := &AttrReader{n: r.n, sig: r.sig, depth: r.depth}
+	quiet := &AttrReader{n: r.n, sig: r.sig, lookup: r.lookup, depth: r.depth}
 	switch {
 	case a.Number != "":
 		if a.Number == unsaid {

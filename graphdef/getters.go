@@ -14,16 +14,17 @@ import (
 //
 // A dtype or count that the node does not say (files with stripped attributes) is taken from its inputs.
 type AttrReader struct {
-	n     *Node
-	sig   *Signature // nil: an op that we do not know
-	depth int        // of the search for dtypes through inputs
-	err   error
+	n      *Node
+	sig    *Signature // nil: an op that we do not know
+	lookup func(*Node) (*Signature, bool)
+	depth  int // of the search for dtypes through inputs
+	err    error
 }
 
 // AttrReader returns a reader of n's attributes.
 func (n *Node) AttrReader() *AttrReader {
 	sig, _ := n.Signature()
-	return &AttrReader{n: n, sig: sig}
+	return &AttrReader{n: n, sig: sig, lookup: (*Node).Signature}
 }
 
 // Err returns the first error, a *NodeError, or nil.

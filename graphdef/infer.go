@@ -1,7 +1,359 @@
 package graphdef
 
-// ShapeFunc tells what is known of the shapes of a node's outputs from what is known of its inputs.
-type ShapeFunc func(*ShapeContext) error
+import (
+	"errors"
+	"slices"
+	"strings"
 
-// ShapeContext is one node, as shape functions see it.
-type ShapeContext struct{}
+	"github.com/tfq8/tfq8/tensor"
+)
+
+// Shapes is what Infer found: the shape and dtype of every output of a graph and of its function bodies. It is immutable.
+type Shapes struct {
+	of   map[*Node][]known
+	errs []error
+}
+
+// Shape returns what is known of the shape of o; the unknown shape where that is nothing, or o is not of the graph.
+func (s *Shapes) Shape(o Output) tensor.PartialShape {
+	return s.known(o).shape
+}
+
+// Type returns the dtype of o, without the mark of TF1 references; tensor.Invalid where it is not known.
+func (s *Shapes) Type(o Output) tensor.DType { return s.known(o).dtype.Base() }
+
+// Ints returns the value of o where o is a scalar or vector of int32 or int64 whose elements are all known, nil otherwise.
+func (s *Shapes) Ints(o Output) []int64 {
+	v := s.known(o).ints
+	if slices.Contains(v, unknownInt) {
+		return nil
+	}
+	return slices.Clone(v)
+}
+
+// Err returns every contradiction in the graph (each a *NodeError, joined, sorted by node), nil if there is none. The
+// shapes of the other nodes are right even so.
+func (s *Shapes) Err() error { return errors.Join(s.errs...) }
+
+func (s *Shapes) known(o Output) known {
+	if outs := s.of[o.Node]; o.Index >= 0 && o.Index < len(outs) {
+		return outs[o.Index]
+	}
+	return known{}
+}
+
+// Infer finds what can be known of g's shapes before it runs. It follows loops (TF1 frames and functional ones) and calls;
+// a function that is called with different shapes gets what they have in common. The attribute _output_shapes counts only
+// where the op says nothing.
+func Infer(g *Graph) *Shapes { return InferFrom(g, nil) }
+
+// InferFrom is Infer where the given outputs, such as the placeholders that are fed, have shapes narrower than the graph
+// says.
+func InferFrom(g *Graph, feeds map[Output]tensor.PartialShape) *Shapes {
+	a := &inference{
+		top: g, feeds: feeds, of: make(map[*Node][]known, len(g.nodes)), errs: map[*Node]error{},
+		functions: make(map[string]*Function, len(g.functions)), bodies: map[*Graph]*body{},
+		legacy: map[string]*Signature{},
+	}
+	for _, f := range g.functions {
+		a.functions[f.Name] = f
+	}
+	a.settle(a.body(g, nil))
+	// Functions that nothing calls, of which nothing is known.
+	for _, f := range g.functions {
+		if b := a.body(f.Body, f); b.args == nil {
+			b.args = unknownOutputs(len(f.Args))
+			a.settle(b)
+		}
+	}
+	return &Shapes{of: a.of, errs: a.sortedErrors()}
+}
+
+// inference is the state of one Infer: the least that is known of each output over all the ways to reach it. A node is
+// visited again only when an input got less known than before, so that the number of visits is bounded by the ranks.
+type inference struct {
+	top       *Graph
+	feeds     map[Output]tensor.PartialShape
+	functions map[string]*Function
+	legacy    map[string]*Signature // of functions that nodes name as their op
+	bodies    map[*Graph]*body
+	order     []*body // bodies as they were met
+	of        map[*Node][]known
+	errs      map[*Node]error
+	cycles    []error // of Order
+}
+
+// body is the graph, or the body of a function.
+type body struct {
+	f       *Function // nil: the graph itself
+	order   []*Node
+	index   map[*Node]int
+	dirty   []bool
+	waiting int // how many nodes are dirty
+	active  bool
+	args    []known // nil: not called yet
+	results []known
+	callers map[*Node]*body
+}
+
+func (a *inference) body(g *Graph, f *Function) *body {
+	if b := a.bodies[g]; b != nil {
+		return b
+	}
+	order, err := g.Order()
+	if err != nil {
+		a.cycles = append(a.cycles, err)
+		order = g.nodes
+	}
+	b := &body{f: f, order: order, index: make(map[*Node]int, len(order)), dirty: make([]bool, len(order)), callers: map[*Node]*body{}}
+	for i, n := range order {
+		b.index[n] = i
+		b.mark(n)
+	}
+	a.bodies[g] = b
+	a.order = append(a.order, b)
+	return b
+}
+
+func (b *body) mark(n *Node) {
+	if i, ok := b.index[n]; ok && !b.dirty[i] {
+		b.dirty[i] = true
+		b.waiting++
+	}
+}
+
+// settle visits b, and all that its changes reach, until nothing changes.
+func (a *inference) settle(b *body) {
+	a.sweep(b)
+	for again := true; again; {
+		again = false
+		for _, b := range slices.Clone(a.order) {
+			if b.waiting > 0 && (b.f == nil || b.args != nil) {
+				a.sweep(b)
+				again = true
+			}
+		}
+	}
+}
+
+// sweep visits the dirty nodes of b in order; what NextIteration changes is visited in the next round.
+func (a *inference) sweep(b *body) {
+	b.active = true
+	for b.waiting > 0 {
+		for i, n := range b.order {
+			if b.dirty[i] {
+				b.dirty[i] = false
+				b.waiting--
+				a.visit(b, n)
+			}
+		}
+	}
+	b.active = false
+	if b.f == nil {
+		return
+	}
+	results := make([]known, len(b.f.Rets))
+	changed := len(b.results) != len(results)
+	for i, n := range b.f.Rets {
+		if len(n.inputs) > 0 {
+			results[i] = a.read(n.inputs[0])
+		}
+		changed = changed || !results[i].equal(b.results[i])
+	}
+	if b.results != nil && changed {
+		for n, in := range b.callers {
+			in.mark(n)
+		}
+	}
+	b.results = results
+}
+
+// read returns what is known of o so far; its set is false before o's first visit.
+func (a *inference) read(o Output) known {
+	outs, seen := a.of[o.Node]
+	if o.Index >= 0 && o.Index < len(outs) {
+		return outs[o.Index]
+	}
+	return known{set: seen}
+}
+
+// visit infers n's outputs and marks its users where they are less known than before.
+func (a *inference) visit(b *body, n *Node) {
+	before, again := a.of[n]
+	now := a.evaluate(b, n)
+	changed := !again
+	for i := range now {
+		now[i].set = true
+		if again && i < len(before) {
+			now[i] = before[i].relax(now[i])
+			changed = changed || !now[i].equal(before[i])
+		}
+	}
+	a.of[n] = now
+	if !changed {
+		return
+	}
+	for _, u := range n.users {
+		// In the first round the users come later in the order and are still dirty, except over back edges.
+		if u.Input != ControlInput {
+			b.mark(u.Node)
+		}
+	}
+}
+
+func (a *inference) evaluate(b *body, n *Node) []known {
+	delete(a.errs, n)
+	sig, ok := a.signature(n)
+	if !ok {
+		return a.hinted(n, unknownOutputs(usedOutputs(n)))
+	}
+	c := &ShapeContext{n: n, sig: sig, attrs: &AttrReader{n: n, sig: sig, lookup: a.signature}, calls: &caller{a, b}, producer: a.top.Versions.Producer}
+	if err := c.allocate(); err != nil {
+		a.errs[n] = err
+		return a.hinted(n, unknownOutputs(usedOutputs(n)))
+	}
+	c.in = make([]known, len(n.inputs))
+	for i, in := range n.inputs {
+		c.in[i] = a.read(in)
+	}
+	var err error
+	switch {
+	case b.f != nil && n.op == "_Arg":
+		if i := slices.Index(b.f.Args, n); i >= 0 && i < len(b.args) {
+			c.give(0, b.args[i])
+		}
+	case a.legacy[n.op] == sig:
+		err = c.results(n.op, 0)
+	case sig.Shape == nil:
+		c.out = a.hinted(n, c.out)
+	default:
+		if err = sig.checkInputs(c); err == nil {
+			err = sig.Shape(c)
+		}
+		if err == nil {
+			err = c.attrs.Err()
+		}
+	}
+	if err != nil {
+		a.errs[n] = n.asError(err)
+		for i := range c.out {
+			c.out[i] = known{dtype: c.out[i].dtype}
+		}
+	}
+	for i := range c.out {
+		if s, ok := a.feeds[Output{n, i}]; ok {
+			c.out[i].shape, c.out[i].ints = s, nil
+		}
+	}
+	return c.out
+}
+
+// signature is Node.Signature with the library known in function bodies as well.
+func (a *inference) signature(n *Node) (*Signature, bool) {
+	if sig, ok := Lookup(n.op); ok {
+		return sig, true
+	}
+	if sig := a.legacy[n.op]; sig != nil {
+		return sig, true
+	}
+	f := a.functions[n.op]
+	if f == nil {
+		return nil, false
+	}
+	a.legacy[n.op] = f.signature()
+	return a.legacy[n.op], true
+}
+
+// checkInputs makes sure that shape functions may read every single input of the signature by its place.
+func (s *Signature) checkInputs(c *ShapeContext) error {
+	need := 0
+	for _, a := range s.Inputs {
+		if a.Number == "" && !a.List {
+			need++
+		}
+	}
+	if len(c.in) < need {
+		return c.n.Errorf("has too few inputs, have %d, want at least %d", len(c.in), need)
+	}
+	return nil
+}
+
+// asError makes err a *NodeError of n.
+func (n *Node) asError(err error) error {
+	var of *NodeError
+	if errors.As(err, &of) {
+		return err
+	}
+	return &NodeError{Node: n.name, Op: n.op, Err: err}
+}
+
+// hinted fills outputs of which nothing is known from _output_shapes.
+func (a *inference) hinted(n *Node, outs []known) []known {
+	hint, ok := n.Attr("_output_shapes")
+	if !ok {
+		return outs
+	}
+	if shapes, ok := hint.AsShapes(); ok && len(shapes) == len(outs) {
+		for i := range outs {
+			outs[i].shape = shapes[i]
+		}
+	}
+	return outs
+}
+
+func unknownOutputs(k int) []known { return make([]known, k) }
+
+// usedOutputs returns how many outputs n's users take it to have.
+func usedOutputs(n *Node) int {
+	k := 0
+	for _, u := range n.users {
+		if u.Input != ControlInput {
+			k = max(k, u.Node.inputs[u.Input].Index+1)
+		}
+	}
+	return k
+}
+
+func (a *inference) sortedErrors() []error {
+	errs := slices.Clone(a.cycles)
+	for _, err := range a.errs {
+		errs = append(errs, err)
+	}
+	slices.SortFunc(errs, func(x, y error) int { return strings.Compare(x.Error(), y.Error()) })
+	return errs
+}
+
+// caller lets shape functions infer the functions that their node calls.
+type caller struct {
+	a *inference
+	b *body // the body that the call is in
+}
+
+// call returns what function name gives for args; ok is false where it is not in the library, calls itself, or has other
+// arguments.
+func (c *caller) call(n *Node, name string, args []known) (results []known, ok bool) {
+	f := c.a.functions[name]
+	if f == nil || len(f.Args) != len(args) {
+		return nil, false
+	}
+	b := c.a.body(f.Body, f)
+	b.callers[n] = c.b
+	if b.active {
+		return nil, false
+	}
+	if b.args == nil {
+		b.args = slices.Clone(args)
+	} else {
+		for i, arg := range args {
+			relaxed := b.args[i].relax(arg)
+			if !relaxed.equal(b.args[i]) {
+				b.args[i] = relaxed
+				b.mark(f.Args[i])
+			}
+		}
+	}
+	if b.waiting > 0 {
+		c.a.sweep(b)
+	}
+	return b.results, true
+}
