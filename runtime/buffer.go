@@ -1,0 +1,76 @@
+package runtime
+
+import (
+	"fmt"
+	"math/bits"
+	"unsafe"
+)
+
+// buffer is a block of memory that holds the elements of one or more slots (views share it).
+type buffer struct {
+	mem   []byte // 64-byte aligned, as long as its class
+	refs  int32
+	class uint8
+}
+
+// arena hands out the buffers of one session. Freed ones are kept for the next request of their size class, so after the
+// first runs nothing is allocated. Not safe for concurrent use.
+type arena struct {
+	free  [64 * 4][]*buffer
+	inUse int64 // bytes of the buffers that slots hold
+	max   int64 // bound of inUse, 0: none
+}
+
+// LimitError says that a run needed more memory than CompileOptions.MaxBytes allows.
+type LimitError struct{ Need, Max int64 }
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("tensors need %d bytes, more than the limit of %d; raise the limit or shrink the batch", e.Need, e.Max)
+}
+
+// sizeClass returns the class of requests of n bytes and the bytes that its buffers have: four classes an octave, so that
+// at most a quarter is wasted.
+func sizeClass(n int) (class uint8, size int) {
+	if n <= 64 {
+		return 0, 64
+	}
+	e := bits.Len(uint(n-1)) - 1 // 2^e < n <= 2^(e+1)
+	quarter := 1 << (e - 2)
+	q := (n - 1 - 1<<e) / quarter // 0..3
+	return uint8((e-6)*4 + q + 1), 1<<e + (q+1)*quarter
+}
+
+// get returns a buffer of at least n bytes with one reference; its contents are arbitrary but initialized.
+func (a *arena) get(n int) (*buffer, error) {
+	class, size := sizeClass(n)
+	if a.max > 0 && a.inUse+int64(size) > a.max {
+		return nil, &LimitError{a.inUse + int64(size), a.max}
+	}
+	a.inUse += int64(size)
+	if l := a.free[class]; len(l) > 0 {
+		b := l[len(l)-1]
+		a.free[class] = l[:len(l)-1]
+		b.refs = 1
+		return b, nil
+	}
+	return &buffer{mem: alignedMemory(size), refs: 1, class: class}, nil
+}
+
+// release gives one reference of b back.
+func (a *arena) release(b *buffer) {
+	if b.refs--; b.refs == 0 {
+		a.inUse -= int64(len(b.mem))
+		a.free[b.class] = append(a.free[b.class], b)
+	}
+}
+
+// forget takes b out of the arena's care: its memory goes to the caller of Run.
+func (a *arena) forget(b *buffer) { a.inUse -= int64(len(b.mem)) }
+
+// alignedMemory returns n zeroed bytes that start on a cache line.
+func alignedMemory(n int) []byte {
+	const line = 64
+	m := make([]byte, n+line)
+	skip := -int(uintptr(unsafe.Pointer(&m[0]))) & (line - 1)
+	return m[skip : skip+n : skip+n]
+}

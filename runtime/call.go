@@ -1,0 +1,112 @@
+package runtime
+
+import (
+	"github.com/tfq8/tfq8/graphdef"
+	"github.com/tfq8/tfq8/kernels"
+	"github.com/tfq8/tfq8/tensor"
+)
+
+// evalFunc computes one step: it reads the call's inputs and sets each of its outputs once.
+type evalFunc func(c *call) error
+
+// evaluator makes the evalFunc of a node: it reads the attributes and checks what can be checked before any value is known.
+type evaluator func(n *graphdef.Node, k *kernels.Set) (evalFunc, error)
+
+// call is one execution of a step, as its evaluator sees it.
+type call struct {
+	s  *Session
+	st *step
+}
+
+// in returns input i, not to be changed.
+func (c *call) in(i int) *tensor.Tensor { return &c.s.values[c.st.in[i]].t }
+
+// numIn returns the number of inputs.
+func (c *call) numIn() int { return len(c.st.in) }
+
+// numOut returns the number of outputs.
+func (c *call) numOut() int { return len(c.st.out) }
+
+// kernels returns the kernels of the plan.
+func (c *call) kernels() *kernels.Set { return c.s.plan.kernels }
+
+// alloc gives output i memory of its own for shape; the contents are arbitrary. shape is copied.
+func (c *call) alloc(i int, d tensor.DType, shape tensor.Shape) (*tensor.Tensor, error) {
+	return c.allocOver(i, d, shape, 0)
+}
+
+// allocOver is alloc for evaluators that read element k of their inputs before they write element k of the output: the memory
+// of an input whose last use this is may become the output's. over has bit j set where input j may be taken so.
+func (c *call) allocOver(i int, d tensor.DType, shape tensor.Shape, over uint64) (*tensor.Tensor, error) {
+	slot := c.st.out[i]
+	v := &c.s.values[slot]
+	c.s.release(slot)
+	n, err := shape.CheckedElements()
+	if err != nil {
+		return nil, err
+	}
+	if d.Size() == 0 {
+		v.t = *tensor.New(d, shape.Clone())
+		return &v.t, nil
+	}
+	size := n * d.Size()
+	if over &= c.st.dies; over != 0 && size > 0 {
+		for j := range c.st.in {
+			if over&(1<<j) == 0 {
+				continue
+			}
+			in := &c.s.values[c.st.in[j]]
+			if in.buf != nil && in.buf.refs == 1 && len(in.t.Bytes()) == size {
+				in.buf.refs++
+				v.buf = in.buf
+				v.t.Set(d, append(v.dims[:0], shape...), in.t.Bytes())
+				return &v.t, nil
+			}
+		}
+	}
+	b, err := c.s.arena.get(size)
+	if err != nil {
+		return nil, err
+	}
+	v.buf = b
+	v.t.Set(d, append(v.dims[:0], shape...), b.mem[:size])
+	return &v.t, nil
+}
+
+// view makes output i a tensor of the given dtype and shape over the elements of input j, without a copy. The number of
+// bytes must be equal.
+func (c *call) view(i, j int, d tensor.DType, shape tensor.Shape) {
+	src := &c.s.values[c.st.in[j]]
+	slot := c.st.out[i]
+	c.s.release(slot)
+	v := &c.s.values[slot]
+	if d.Size() == 0 {
+		t, err := src.t.Reshaped(shape.Clone())
+		if err != nil {
+			panic(err) // the evaluator has checked the number of elements
+		}
+		v.t = *t
+		return
+	}
+	if src.buf != nil {
+		src.buf.refs++
+	}
+	v.buf = src.buf
+	v.t.Set(d, append(v.dims[:0], shape...), src.t.Bytes())
+}
+
+// forward makes output i the value of input j.
+func (c *call) forward(i, j int) { c.s.share(c.st.out[i], c.st.in[j]) }
+
+// set makes output i a tensor that the evaluator made itself: strings, resources, or values that are seldom large.
+func (c *call) set(i int, t *tensor.Tensor) {
+	slot := c.st.out[i]
+	c.s.release(slot)
+	c.s.values[slot].t = *t
+}
+
+// kill marks output i as dead: what depends on it does not run.
+func (c *call) kill(i int) {
+	c.s.release(c.st.out[i])
+	c.s.values[c.st.out[i]].dead = true
+}

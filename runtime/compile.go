@@ -1,0 +1,502 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/tfq8/tfq8/graphdef"
+	"github.com/tfq8/tfq8/graphdef/flow"
+	"github.com/tfq8/tfq8/kernels"
+	"github.com/tfq8/tfq8/tensor"
+)
+
+// Compile turns g into a Plan for the given feeds and fetches. It refuses names that g does not have, ops that have no
+// evaluator (all of them in one error), attributes that contradict an op, and loops that are not structured. g is not
+// changed and, apart from the contents of its constants, not needed afterwards.
+func Compile(g *graphdef.Graph, opts CompileOptions) (*Plan, error) {
+	c := &compiler{
+		opts:     opts,
+		kernels:  opts.Kernels,
+		constOf:  map[int32]*tensor.Tensor{},
+		mayDie:   map[int32]bool{},
+		observed: map[string]bool{},
+		empty:    -1,
+	}
+	if c.kernels == nil {
+		c.kernels = kernels.For(kernels.Best())
+	}
+	for _, name := range opts.Observe {
+		c.observed[tensorName(name)] = true
+	}
+	c.packer = newPacker(c.kernels)
+	p, err := c.compile(g)
+	if err != nil {
+		return nil, fmt.Errorf("compile: %w", err)
+	}
+	return p, nil
+}
+
+// compiler is the state of one Compile.
+type compiler struct {
+	opts     CompileOptions
+	kernels  *kernels.Set
+	numSlots int
+	constOf  map[int32]*tensor.Tensor // slots whose value is known
+	mayDie   map[int32]bool           // slots that can be dead when the step that reads them comes
+	observed map[string]bool          // canonical names still to be matched with a value
+	packer   *packer
+	empty    int32               // a constant slot that nothing reads, -1 until it is needed
+	missing  map[string][]string // ops without evaluator: the nodes that have them
+	calls    []string            // functions being inlined, to refuse recursion
+}
+
+// scope is one graph being compiled: the outer graph or one call of a function.
+type scope struct {
+	c      *compiler
+	g      *graphdef.Graph
+	lib    *graphdef.Graph // whose library holds the functions
+	tree   *flow.Tree
+	slots  map[graphdef.Output]int32
+	tokens map[*graphdef.Node]int32 // slots that are dead when a node without outputs is
+	needed map[*graphdef.Node]bool
+	fused  *fusion
+	outer  bool // the graph itself, where feeds, fetches and observations have their names
+}
+
+func (c *compiler) newSlot() int32 { c.numSlots++; return int32(c.numSlots - 1) }
+
+func (c *compiler) constSlot(t *tensor.Tensor) int32 {
+	s := c.newSlot()
+	c.constOf[s] = t
+	return s
+}
+
+func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
+	sc := &scope{c: c, g: g, lib: g, slots: map[graphdef.Output]int32{}, outer: true}
+	var fetches []graphdef.Output
+	if len(c.opts.Fetches) == 0 {
+		return nil, errors.New("no fetches given; name at least one")
+	}
+	for _, name := range c.opts.Fetches {
+		o, err := Resolve(g, name)
+		if err != nil {
+			return nil, fmt.Errorf("fetch %w", err)
+		}
+		fetches = append(fetches, o)
+	}
+	p := &Plan{kernels: c.kernels, root: &block{}, maxBytes: c.opts.MaxBytes}
+	for _, name := range c.opts.Feeds {
+		o, err := Resolve(g, name)
+		if err != nil {
+			return nil, fmt.Errorf("feed %w", err)
+		}
+		p.feeds = append(p.feeds, sc.feed(name, o))
+	}
+	roots := make([]*graphdef.Node, len(fetches))
+	for i, o := range fetches {
+		roots[i] = o.Node
+	}
+	sc.needed = sc.ancestors(roots)
+	if len(c.opts.Feeds) == 0 {
+		for _, n := range g.Nodes() {
+			if n.Op() == "Placeholder" && sc.needed[n] {
+				p.feeds = append(p.feeds, sc.feed(n.Name(), n.Out(0)))
+			}
+		}
+	}
+	if err := sc.prepare(fetches); err != nil {
+		return nil, err
+	}
+	if err := sc.emitRegion(sc.tree.Root, p.root); err != nil {
+		return nil, err
+	}
+	if err := c.missingOps(); err != nil {
+		return nil, err
+	}
+	for i, o := range fetches {
+		slot, ok := sc.slots[o]
+		if !ok {
+			return nil, o.Node.Errorf("is fetched as %q, but lies inside a loop or has no such output", c.opts.Fetches[i])
+		}
+		p.fetches = append(p.fetches, endpoint{name: c.opts.Fetches[i], slot: slot})
+	}
+	c.foldConstants(p.root)
+	c.specialize(p.root)
+	c.hoist(p.root)
+	keep := map[int32]bool{}
+	for _, f := range p.fetches {
+		keep[f.slot] = true
+	}
+	c.setLifetimes([]*block{p.root}, keep, nil)
+	p.numSlots = c.numSlots
+	p.consts = c.usedConstants(p)
+	return p, nil
+}
+
+// feed makes o a feed.
+func (sc *scope) feed(name string, o graphdef.Output) endpoint {
+	slot := sc.c.newSlot()
+	sc.slots[o] = slot
+	e := endpoint{name: name, slot: slot}
+	if a, ok := o.Node.Attr("dtype"); ok && o.Index == 0 && strings.HasPrefix(o.Node.Op(), "Placeholder") {
+		e.dtype, _ = a.AsType()
+		if a, ok := o.Node.Attr("shape"); ok {
+			e.shape, _ = a.AsShape()
+			// Before producer 22 an empty shape meant that nothing was said.
+			if r, known := e.shape.Rank(); known && r == 0 && o.Node.Op() == "Placeholder" && sc.g.Versions.Producer <= 21 {
+				e.shape = tensor.PartialShape{}
+			}
+		}
+	}
+	return e
+}
+
+// ancestors returns the nodes that roots depend on, not looking behind outputs that already have a slot (feeds, arguments).
+func (sc *scope) ancestors(roots []*graphdef.Node) map[*graphdef.Node]bool {
+	seen := map[*graphdef.Node]bool{}
+	stack := slices.Clone(roots)
+	for len(stack) > 0 {
+		n := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if seen[n] {
+			continue
+		}
+		seen[n] = true
+		if _, fed := sc.slots[n.Out(0)]; fed {
+			continue
+		}
+		for _, in := range n.Inputs() {
+			if _, fed := sc.slots[in]; !fed {
+				stack = append(stack, in.Node)
+			}
+		}
+		stack = append(stack, n.Controls()...)
+	}
+	return seen
+}
+
+// prepare analyses the scope's graph: regions, order, what can be dead, fusions.
+func (sc *scope) prepare(results []graphdef.Output) error {
+	tree, err := flow.Analyze(sc.g)
+	if err != nil {
+		return err
+	}
+	sc.tree = tree
+	sc.tokens = map[*graphdef.Node]int32{}
+	sc.fused = newFusion(sc, results)
+	return nil
+}
+
+// emitRegion appends the steps of the needed nodes of r to b, inner loops included, in topological order.
+func (sc *scope) emitRegion(r *flow.Region, b *block) error {
+	list, err := sc.arrange(r)
+	if err != nil {
+		return err
+	}
+	return sc.emit(list, b)
+}
+
+// emit appends the steps of the members to b.
+func (sc *scope) emit(list []member, b *block) error {
+	for _, m := range list {
+		var err error
+		if m.loop != nil {
+			err = sc.emitLoop(m.loop, b)
+		} else {
+			err = sc.emitNode(m.node, b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passThrough are the ops whose output is their input: they have no step, only a second name for a slot.
+var passThrough = map[string]bool{
+	"Identity": true, "StopGradient": true, "PreventGradient": true, "Snapshot": true, "PlaceholderWithDefault": true,
+}
+
+// emitNode appends the step of n, if it needs one.
+func (sc *scope) emitNode(n *graphdef.Node, b *block) error {
+	if _, done := sc.slots[n.Out(0)]; done && n.Op() != "Placeholder" {
+		return nil // fed
+	}
+	if sc.fused.interior[n] {
+		return nil
+	}
+	if f := sc.fused.steps[n]; f != nil {
+		return sc.emitFused(n, f, b)
+	}
+	switch op := n.Op(); {
+	case op == "Const" && !sc.controlsMayDie(n):
+		t, err := n.Tensor("value")
+		if err != nil {
+			return n.Errorf("%w", err)
+		}
+		sc.slots[n.Out(0)] = sc.c.constSlot(t)
+		return sc.observeAtStart(n.Out(0), b)
+	case passThrough[op] && n.NumInputs() == 1 && !sc.controlsMayDie(n):
+		in, err := sc.slot(n.Input(0), n)
+		if err != nil {
+			return err
+		}
+		sc.slots[n.Out(0)] = in
+		return sc.observeAlias(n.Out(0), b)
+	case op == "Placeholder":
+		if _, fed := sc.slots[n.Out(0)]; !fed {
+			return n.Errorf("is needed by the fetches, but is not fed; feed it or fetch something else")
+		}
+		return nil
+	case op == "NoOp" || op == "ControlTrigger":
+		if op == "NoOp" && sc.controlsMayDie(n) {
+			return sc.emitToken(n, b)
+		}
+		return nil
+	case isCall(n, sc.lib):
+		return sc.emitCall(n, b)
+	case isBranch(op):
+		return sc.emitBranch(n, b)
+	case op == "While" || op == "StatelessWhile":
+		return sc.emitWhile(n, b)
+	}
+	return sc.emitStep(n, n.Inputs(), b)
+}
+
+// emitStep appends the ordinary step of n.
+func (sc *scope) emitStep(n *graphdef.Node, inputs []graphdef.Output, b *block) error {
+	newEval, ok := lookupEvaluator(n.Op())
+	if !ok {
+		sc.c.noteMissing(n)
+		for i := range max(1, sc.outputsRead(n)) {
+			sc.slots[n.Out(i)] = sc.c.newSlot()
+		}
+		return nil
+	}
+	eval, err := newEval(n, sc.c.kernels)
+	if err != nil {
+		var ne *graphdef.NodeError
+		if errors.As(err, &ne) {
+			return err
+		}
+		return n.Errorf("%w", err)
+	}
+	num, err := n.NumOutputs()
+	if err != nil {
+		return err
+	}
+	st := step{name: n.Name(), op: n.Op(), eval: eval, specialize: specializerOf(n), stateful: isStateful(n.Op())}
+	for _, in := range inputs {
+		slot, err := sc.slot(in, n)
+		if err != nil {
+			return err
+		}
+		st.in = append(st.in, slot)
+	}
+	for i := range num {
+		slot := sc.c.newSlot()
+		sc.slots[n.Out(i)] = slot
+		st.out = append(st.out, slot)
+	}
+	sc.markDeath(n, &st)
+	sc.observeOutputs(n, &st)
+	b.steps = append(b.steps, st)
+	return nil
+}
+
+// slot returns where o is; the error says who asked.
+func (sc *scope) slot(o graphdef.Output, for_ *graphdef.Node) (int32, error) {
+	s, ok := sc.slots[o]
+	if !ok {
+		return 0, for_.Errorf("reads %q, which is not computed before it in its frame; the graph has an edge across frames or %q has fewer outputs",
+			o, o.Node.Name())
+	}
+	return s, nil
+}
+
+// outputsRead returns one more than the highest output of n that is read.
+func (sc *scope) outputsRead(n *graphdef.Node) int {
+	most := 0
+	for _, u := range n.Users() {
+		if u.Input != graphdef.ControlInput {
+			most = max(most, u.Node.Input(u.Input).Index+1)
+		}
+	}
+	return most
+}
+
+// markDeath notes how a step of n can be dead: through its inputs, its controls, or because it is a Switch.
+func (sc *scope) markDeath(n *graphdef.Node, st *step) {
+	st.merge = n.Op() == "Merge" || n.Op() == "RefMerge"
+	isSwitch := n.Op() == "Switch" || n.Op() == "RefSwitch" || n.Op() == "_SwitchN"
+	for _, in := range st.in {
+		st.mayDie = st.mayDie || sc.c.mayDie[in]
+	}
+	if n.Op() != "ControlTrigger" {
+		for _, ctrl := range n.Controls() {
+			if t, ok := sc.deathToken(ctrl); ok {
+				st.controls = append(st.controls, t)
+				st.mayDie = true
+			}
+		}
+	}
+	if st.mayDie || isSwitch {
+		for _, o := range st.out {
+			sc.c.mayDie[o] = true
+		}
+		if len(st.out) == 0 {
+			t := sc.c.newSlot()
+			st.out = []int32{t}
+			sc.tokens[n] = t
+			sc.c.mayDie[t] = true
+		}
+	}
+}
+
+// deathToken returns a slot that is dead when n does not run, if that can happen. For a node of several outputs of which
+// some can be dead alone (Switch), a control edge waits for the node, which runs.
+func (sc *scope) deathToken(n *graphdef.Node) (int32, bool) {
+	if t, ok := sc.tokens[n]; ok {
+		return t, true
+	}
+	switch n.Op() {
+	case "Switch", "RefSwitch":
+		s, ok := sc.slots[n.Input(0)]
+		return s, ok && sc.c.mayDie[s]
+	}
+	s, ok := sc.slots[n.Out(0)]
+	return s, ok && sc.c.mayDie[s]
+}
+
+func (sc *scope) controlsMayDie(n *graphdef.Node) bool {
+	for _, c := range n.Controls() {
+		if _, ok := sc.deathToken(c); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// emitToken appends a step without effect that is dead when n is.
+func (sc *scope) emitToken(n *graphdef.Node, b *block) error {
+	st := step{name: n.Name(), op: n.Op(), eval: func(*call) error { return nil }}
+	sc.markDeath(n, &st)
+	b.steps = append(b.steps, st)
+	return nil
+}
+
+// observeOutputs notes which of a step's outputs are observed.
+func (sc *scope) observeOutputs(n *graphdef.Node, st *step) {
+	if !sc.outer || len(sc.c.observed) == 0 {
+		return
+	}
+	for i, slot := range st.out {
+		if name := n.Out(i).String(); sc.c.observed[name] {
+			st.observe = append(st.observe, observation{slot, name})
+		}
+	}
+}
+
+// observeAlias lets the step before see a slot under a second name.
+func (sc *scope) observeAlias(o graphdef.Output, b *block) error {
+	return sc.observeAtStart(o, b)
+}
+
+// observeAtStart appends a step that only observes, for values that no step computes where they are named.
+func (sc *scope) observeAtStart(o graphdef.Output, b *block) error {
+	name := o.String()
+	if !sc.outer || !sc.c.observed[name] {
+		return nil
+	}
+	slot := sc.slots[o]
+	b.steps = append(b.steps, step{
+		name: o.Node.Name(), op: o.Node.Op(), in: []int32{slot}, mayDie: sc.c.mayDie[slot],
+		eval: func(*call) error { return nil }, observe: []observation{{slot, name}},
+	})
+	return nil
+}
+
+// noteMissing remembers a node whose op has no evaluator, to report all at once.
+func (c *compiler) noteMissing(n *graphdef.Node) {
+	if c.missing == nil {
+		c.missing = map[string][]string{}
+	}
+	c.missing[n.Op()] = append(c.missing[n.Op()], n.Name())
+}
+
+// UnsupportedError lists the ops of a graph that the interpreter does not have, with the nodes that need them.
+type UnsupportedError struct {
+	Nodes   map[string][]string // by op
+	Fetches []string            // that need them
+}
+
+func (e *UnsupportedError) Error() string {
+	ops := make([]string, 0, len(e.Nodes))
+	for op := range e.Nodes {
+		ops = append(ops, op)
+	}
+	sort.Strings(ops)
+	for i, op := range ops {
+		ops[i] = fmt.Sprintf("%s (%d nodes, first %q)", op, len(e.Nodes[op]), e.Nodes[op][0])
+	}
+	return fmt.Sprintf("ops not supported: %s; needed by %q", strings.Join(ops, ", "), e.Fetches)
+}
+
+func (c *compiler) missingOps() error {
+	if c.missing == nil {
+		return nil
+	}
+	return &UnsupportedError{c.missing, c.opts.Fetches}
+}
+
+// Resolve finds the output that a tensor name ("name" or "name:index") means in g.
+func Resolve(g *graphdef.Graph, name string) (graphdef.Output, error) {
+	base, index := name, 0
+	if i := strings.LastIndexByte(name, ':'); i >= 0 {
+		v, err := strconv.Atoi(name[i+1:])
+		if err != nil || v < 0 {
+			return graphdef.Output{}, fmt.Errorf("%q: %q is no output number", name, name[i+1:])
+		}
+		base, index = name[:i], v
+	}
+	n := g.Node(base)
+	if n == nil {
+		return graphdef.Output{}, fmt.Errorf("%q: the graph has no node %q%s", name, base, nearNames(g, base))
+	}
+	num, err := n.NumOutputs()
+	if err == nil && index >= num {
+		return graphdef.Output{}, fmt.Errorf("%q: node %q (%s) has %d outputs", name, base, n.Op(), num)
+	}
+	return n.Out(index), nil
+}
+
+// tensorName returns name with its output number.
+func tensorName(name string) string {
+	if strings.LastIndexByte(name, ':') < 0 {
+		return name + ":0"
+	}
+	return name
+}
+
+// nearNames suggests nodes whose names contain, or are contained in, name.
+func nearNames(g *graphdef.Graph, name string) string {
+	var near []string
+	low := strings.ToLower(name)
+	for _, n := range g.Nodes() {
+		l := strings.ToLower(n.Name())
+		if name != "" && (strings.Contains(l, low) || strings.Contains(low, l)) {
+			near = append(near, strconv.Quote(n.Name()))
+		}
+		if len(near) == 3 {
+			break
+		}
+	}
+	if near == nil {
+		return ""
+	}
+	return "; did you mean " + strings.Join(near, ", ") + "?"
+}

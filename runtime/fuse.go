@@ -1,0 +1,227 @@
+package runtime
+
+import (
+	"github.com/tfq8/tfq8/graphdef"
+	"github.com/tfq8/tfq8/tensor"
+)
+
+// fusion is what a scope computes in one step though the graph says it in several nodes. Matching looks at what the nodes
+// compute, never at their names.
+type fusion struct {
+	sc       *scope
+	interior map[*graphdef.Node]bool       // nodes that some fused step computes on the way
+	steps    map[*graphdef.Node]*fusedStep // by the last node of the pattern, which gives the step its place and name
+	kept     map[graphdef.Output]bool      // tensors that are fetched or observed: they are computed as they are
+	uses     map[graphdef.Output]int       // data edges from needed nodes
+	shapes   *graphdef.Shapes              // inferred at first need
+}
+
+// fusedStep is a step that stands for several nodes. Its outputs are outputs of the last node.
+type fusedStep struct {
+	op         string
+	inputs     []graphdef.Output
+	interior   []*graphdef.Node
+	eval       evalFunc
+	specialize specializer
+}
+
+// specializer returns an evalFunc for a step of which the given inputs are constants (nil where they are not): weights are
+// packed here, once a plan. packed has the bits of the inputs that the new evalFunc no longer reads. A nil evalFunc keeps
+// the step as it is.
+type specializer func(p *packer, consts []*tensor.Tensor) (eval evalFunc, packed uint64)
+
+// fusers are tried in this order for every node, so the larger patterns come first.
+var fusers = []func(f *fusion, n *graphdef.Node) *fusedStep{
+	fuseLayerNorm,
+	fuseSoftmax,
+	fuseDense,
+}
+
+// newFusion matches the fusers against the needed nodes of sc. results are read from outside.
+func newFusion(sc *scope, results []graphdef.Output) *fusion {
+	f := &fusion{
+		sc:       sc,
+		interior: map[*graphdef.Node]bool{},
+		steps:    map[*graphdef.Node]*fusedStep{},
+		kept:     map[graphdef.Output]bool{},
+		uses:     map[graphdef.Output]int{},
+	}
+	if sc.c.opts.NoFusion {
+		return f
+	}
+	for _, o := range results {
+		f.kept[o] = true
+	}
+	nodes := sc.g.Nodes()
+	for _, n := range nodes {
+		if !sc.needed[n] {
+			continue
+		}
+		for _, in := range n.Inputs() {
+			f.uses[in]++
+		}
+	}
+	for _, fuse := range fusers {
+		// The last node of a pattern comes before the patterns that end in its inputs.
+		for i := len(nodes) - 1; i >= 0; i-- {
+			n := nodes[i]
+			if !sc.needed[n] || f.interior[n] || f.steps[n] != nil {
+				continue
+			}
+			if st := fuse(f, n); st != nil {
+				f.steps[n] = st
+				for _, m := range st.interior {
+					f.interior[m] = true
+				}
+			}
+		}
+	}
+	return f
+}
+
+// private reports whether one edge alone reads o and o's node can vanish into a step in place of last.
+func (f *fusion) private(o graphdef.Output, last *graphdef.Node) bool {
+	return f.uses[o] == 1 && f.canVanish(o.Node, last)
+}
+
+// closed reports whether all of nodes can vanish into a step in place of last: nothing else reads them.
+func (f *fusion) closed(nodes []*graphdef.Node, last *graphdef.Node) bool {
+	in := map[*graphdef.Node]bool{last: true}
+	for _, n := range nodes {
+		in[n] = true
+	}
+	for _, n := range nodes {
+		if n == last || !f.canVanish(n, last) {
+			return false
+		}
+		for _, u := range n.Users() {
+			if u.Input != graphdef.ControlInput && f.sc.needed[u.Node] && !in[u.Node] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// canVanish reports whether n is in the region of last, is not wanted for itself and not part of another fused step.
+func (f *fusion) canVanish(n, last *graphdef.Node) bool {
+	o := n.Out(0)
+	if f.kept[o] || f.interior[n] || f.steps[n] != nil || f.sc.tree.Of(n) != f.sc.tree.Of(last) {
+		return false
+	}
+	if f.sc.outer && f.sc.c.observed[o.String()] {
+		return false
+	}
+	if _, fed := f.sc.slots[o]; fed {
+		return false
+	}
+	for _, u := range n.Users() {
+		// Constants wait for a node of their loop only to be in its frame.
+		if u.Input == graphdef.ControlInput && f.sc.needed[u.Node] && u.Node.Op() != "Const" && u.Node.Op() != "NoOp" {
+			return false
+		}
+	}
+	return true
+}
+
+// constant returns the value of o where the graph itself holds it: a Const, also behind Identity and Enter.
+func (f *fusion) constant(o graphdef.Output) *tensor.Tensor {
+	if _, fed := f.sc.slots[o]; fed {
+		return nil
+	}
+	c, ok := f.sc.tree.ConstOf(o)
+	if !ok {
+		return nil
+	}
+	if _, fed := f.sc.slots[c.Out(0)]; fed {
+		return nil
+	}
+	t, err := c.Tensor("value")
+	if err != nil {
+		return nil
+	}
+	return t
+}
+
+// scalar returns the value of o where it is a float constant of one element.
+func (f *fusion) scalar(o graphdef.Output) (float32, bool) {
+	t := f.constant(o)
+	if t == nil || t.DType() != tensor.Float32 || t.Len() != 1 {
+		return 0, false
+	}
+	return tensor.Data[float32](t)[0], true
+}
+
+// isFloat reports whether n's type attribute T is float.
+func isFloat(n *graphdef.Node) bool {
+	t, err := n.Type("T")
+	return err == nil && t == tensor.Float32
+}
+
+// emitFused appends the step that stands for n and the nodes before it.
+func (sc *scope) emitFused(n *graphdef.Node, f *fusedStep, b *block) error {
+	st := step{name: n.Name(), op: f.op, eval: f.eval, specialize: f.specialize}
+	for _, in := range f.inputs {
+		slot, err := sc.slot(in, n)
+		if err != nil {
+			return err
+		}
+		st.in = append(st.in, slot)
+	}
+	slot := sc.c.newSlot()
+	sc.slots[n.Out(0)] = slot
+	st.out = []int32{slot}
+	sc.markDeath(n, &st)
+	sc.observeOutputs(n, &st)
+	b.steps = append(b.steps, st)
+	return nil
+}
+
+// specialize replaces, in b and the blocks inside it, the evalFuncs of steps whose constant inputs can be prepared.
+func (c *compiler) specialize(b *block) {
+	for i := range b.steps {
+		st := &b.steps[i]
+		if st.loop != nil {
+			c.specialize(&st.loop.cond)
+			c.specialize(&st.loop.body)
+		}
+		if st.branch != nil {
+			for j := range st.branch.blocks {
+				c.specialize(&st.branch.blocks[j])
+			}
+		}
+		if st.specialize == nil {
+			continue
+		}
+		consts := make([]*tensor.Tensor, len(st.in))
+		for j, s := range st.in {
+			consts[j] = c.constOf[s]
+		}
+		eval, packed := st.specialize(c.packer, consts)
+		if eval == nil {
+			continue
+		}
+		st.eval = eval
+		for j := range st.in {
+			if packed&(1<<j) != 0 {
+				st.in[j] = c.nothing()
+			}
+		}
+	}
+}
+
+// nothing returns a constant slot for inputs that are not read any more.
+func (c *compiler) nothing() int32 {
+	if c.empty < 0 {
+		c.empty = c.constSlot(tensor.New(tensor.Float32, tensor.Shape{0}))
+	}
+	return c.empty
+}
+
+// rank returns the rank of o where inference finds it.
+func (f *fusion) rank(o graphdef.Output) (int, bool) {
+	if f.shapes == nil {
+		f.shapes = graphdef.Infer(f.sc.g)
+	}
+	return f.shapes.Shape(o).Rank()
+}

@@ -1,0 +1,3 @@
+package runtime
+
+var quantOps = map[string]evaluator{}

@@ -1,0 +1,3 @@
+package runtime
+
+var reduceOps = map[string]evaluator{}

@@ -1,0 +1,327 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/tfq8/tfq8/graphdef"
+	"github.com/tfq8/tfq8/kernels"
+	"github.com/tfq8/tfq8/tensor"
+)
+
+// Observer is called with the value of a tensor that CompileOptions.Observe named, each time it is computed. The tensor is
+// valid during the call only.
+type Observer func(name string, t *tensor.Tensor)
+
+// Session holds the slots of one stream that runs a Plan. It serves one goroutine at a time; its buffers only grow, so that
+// in steady state a step allocates nothing.
+type Session struct {
+	// Observer, if set, sees the observed tensors.
+	Observer Observer
+
+	plan       *Plan
+	values     []value
+	arena      arena
+	call       call
+	moved      []value // scratch of loops: the next values of all variables
+	scratch    kernels.Scratch
+	transposed []float32 // scratch of products whose left operand is read transposed
+	topk       kernels.TopKScratch
+	stopped    atomic.Bool
+	resources  map[string]any // variables, tables: by their shared name, cleared before each run
+}
+
+// value is what a slot holds: a tensor header, and the buffer it points into (nil for constants and feeds, whose memory is
+// not the session's).
+type value struct {
+	t    tensor.Tensor
+	dims [8]int
+	buf  *buffer
+	dead bool
+}
+
+// NewSession returns a session for p.
+func (p *Plan) NewSession() *Session {
+	s := &Session{plan: p, values: make([]value, p.numSlots)}
+	s.arena.max = p.maxBytes
+	s.call.s = s
+	for _, c := range p.consts {
+		s.values[c.slot].t = *c.value
+	}
+	return s
+}
+
+// Run computes the plan's fetches, keyed by the names that CompileOptions gave. Feeds are keyed the same way; each must
+// have the dtype, and not contradict the shape, that the graph declares. The results belong to the caller. Run stops with
+// ctx's error between two steps after ctx is done.
+func (s *Session) Run(ctx context.Context, feeds map[string]*tensor.Tensor) (map[string]*tensor.Tensor, error) {
+	if err := s.feed(feeds); err != nil {
+		return nil, err
+	}
+	s.stopped.Store(false)
+	unhook := context.AfterFunc(ctx, func() { s.stopped.Store(true) })
+	defer unhook()
+	s.resources = nil
+	err := s.run(s.plan.root)
+	if err != nil {
+		s.reset()
+		if errors.Is(err, errStopped) {
+			return nil, context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("run: %w", err)
+	}
+	out := make(map[string]*tensor.Tensor, len(s.plan.fetches))
+	for _, f := range s.plan.fetches {
+		v := &s.values[f.slot]
+		if v.dead {
+			s.reset()
+			return nil, fmt.Errorf("run: fetch %q lies on a branch that did not run", f.name)
+		}
+		out[f.name] = s.takeOut(v)
+	}
+	s.reset()
+	return out, nil
+}
+
+var errStopped = errors.New("stopped")
+
+// feed checks the feeds and puts them into their slots.
+func (s *Session) feed(feeds map[string]*tensor.Tensor) error {
+	for _, f := range s.plan.feeds {
+		t := feeds[f.name]
+		if t == nil {
+			return fmt.Errorf("run: feed %q is missing, want %v %v", f.name, f.dtype, f.shape)
+		}
+		if f.dtype != tensor.Invalid && t.DType() != f.dtype {
+			return fmt.Errorf("run: feed %q: have dtype %v, want %v", f.name, t.DType(), f.dtype)
+		}
+		if !f.shape.Accepts(t.Shape()) {
+			return fmt.Errorf("run: feed %q: have shape %v, want %v", f.name, t.Shape(), f.shape)
+		}
+		s.values[f.slot].t = *t
+	}
+	if len(feeds) > len(s.plan.feeds) {
+		known := map[string]bool{}
+		for _, f := range s.plan.feeds {
+			known[f.name] = true
+		}
+		for name := range feeds {
+			if !known[name] {
+				return fmt.Errorf("run: %q is not a feed of this plan, which has %q", name, s.plan.Feeds())
+			}
+		}
+	}
+	return nil
+}
+
+// takeOut returns the tensor of v for the caller of Run to keep.
+func (s *Session) takeOut(v *value) *tensor.Tensor {
+	if v.buf == nil || v.buf.refs > 1 {
+		return v.t.Clone() // a constant, a feed, or memory that another slot shares
+	}
+	t := v.t
+	out := new(tensor.Tensor)
+	out.Set(t.DType(), t.Shape().Clone(), t.Bytes())
+	s.arena.forget(v.buf)
+	v.buf = nil
+	return out
+}
+
+// reset releases every slot, so that the next run starts clean.
+func (s *Session) reset() {
+	for i := range s.values {
+		if v := &s.values[i]; v.buf != nil {
+			s.arena.release(v.buf)
+			v.buf = nil
+		}
+	}
+}
+
+// release ends the life of a slot's value.
+func (s *Session) release(slot int32) {
+	if v := &s.values[slot]; v.buf != nil {
+		s.arena.release(v.buf)
+		v.buf = nil
+	}
+}
+
+// share makes slot dst hold the same elements as src.
+func (s *Session) share(dst, src int32) {
+	d, v := &s.values[dst], &s.values[src]
+	s.release(dst)
+	d.dead = v.dead
+	d.buf = v.buf
+	if d.buf != nil {
+		d.buf.refs++
+	}
+	if v.t.Refs() != nil || v.t.Strings() != nil {
+		d.t = v.t
+		return
+	}
+	d.t.Set(v.t.DType(), append(d.dims[:0], v.t.Shape()...), v.t.Bytes())
+}
+
+// run executes the steps of b.
+func (s *Session) run(b *block) error {
+	for i := range b.steps {
+		st := &b.steps[i]
+		if s.stopped.Load() {
+			return errStopped
+		}
+		switch {
+		case st.mayDie && s.isDead(st):
+			for _, o := range st.out {
+				s.release(o)
+				s.values[o].dead = true
+			}
+		case st.loop != nil:
+			if err := s.runLoop(st); err != nil {
+				return err
+			}
+		case st.branch != nil:
+			if err := s.runBranch(st); err != nil {
+				return err
+			}
+		default:
+			s.call.st = st
+			if err := st.eval(&s.call); err != nil {
+				return &graphdef.NodeError{Node: st.name, Op: st.op, Err: err}
+			}
+		}
+		if s.Observer != nil {
+			s.observe(st.observe)
+		}
+		for _, slot := range st.free {
+			s.release(slot)
+		}
+	}
+	return nil
+}
+
+func (s *Session) observe(list []observation) {
+	for _, o := range list {
+		if v := &s.values[o.slot]; !v.dead {
+			s.Observer(o.name, &v.t)
+		}
+	}
+}
+
+// isDead reports whether st must not run, as TensorFlow's executor decides: an input or a control input is dead (for Merge:
+// all data inputs are). It marks the outputs of a step that runs as alive.
+func (s *Session) isDead(st *step) bool {
+	dead := st.merge
+	for _, i := range st.in {
+		if s.values[i].dead != st.merge {
+			dead = !st.merge
+			break
+		}
+	}
+	if !st.merge {
+		for _, i := range st.controls {
+			dead = dead || s.values[i].dead
+		}
+	}
+	if !dead {
+		for _, o := range st.out {
+			s.values[o].dead = false
+		}
+	}
+	return dead
+}
+
+// runLoop runs a while loop to its end.
+func (s *Session) runLoop(st *step) error {
+	l := st.loop
+	for _, v := range l.vars {
+		s.share(v.cur, v.init)
+	}
+	for first := true; ; first = false {
+		if err := s.run(&l.cond); err != nil {
+			return err
+		}
+		p := &s.values[l.pred].t
+		if p.DType() != tensor.Bool || p.Len() != 1 {
+			return &graphdef.NodeError{Node: st.name, Op: st.op, Err: fmt.Errorf("loop condition is %v %v, want a bool scalar", p.DType(), p.Shape())}
+		}
+		if !tensor.Data[bool](p)[0] {
+			break
+		}
+		if s.Observer != nil {
+			s.observe(l.observe)
+		}
+		if first {
+			if err := s.run(&l.once); err != nil {
+				return err
+			}
+		}
+		if err := s.run(&l.body); err != nil {
+			return err
+		}
+		s.advance(l)
+	}
+	for _, v := range l.vars {
+		if v.exit >= 0 {
+			s.share(v.exit, v.cur)
+		}
+	}
+	for _, slot := range l.locals {
+		s.release(slot)
+	}
+	return nil
+}
+
+// advance makes the next values of a loop's variables the current ones, all at once: a next value may be another variable's
+// current one.
+func (s *Session) advance(l *loop) {
+	base := len(s.moved)
+	for _, v := range l.vars {
+		n := &s.values[v.next]
+		if n.buf != nil {
+			n.buf.refs++
+		}
+		s.moved = append(s.moved, *n)
+		// The header's dimensions may lie in a slot that is about to change.
+		copy(s.moved[len(s.moved)-1].dims[:], n.t.Shape())
+	}
+	for i, v := range l.vars {
+		s.release(v.cur)
+		c, m := &s.values[v.cur], &s.moved[base+i]
+		c.buf, c.dead = m.buf, m.dead
+		if m.t.Refs() != nil || m.t.Strings() != nil {
+			c.t = m.t
+			continue
+		}
+		shape := m.t.Shape()
+		if len(shape) <= len(m.dims) {
+			shape = m.dims[:len(shape)]
+		}
+		c.t.Set(m.t.DType(), append(c.dims[:0], shape...), m.t.Bytes())
+	}
+	s.moved = s.moved[:base]
+	for _, v := range l.vars {
+		if v.ownsNext {
+			s.release(v.next)
+		}
+	}
+}
+
+// runBranch runs the block that the first input chooses and hands its results to the step's outputs.
+func (s *Session) runBranch(st *step) error {
+	b := st.branch
+	i, err := b.choose(&s.values[st.in[0]].t)
+	if err != nil {
+		return &graphdef.NodeError{Node: st.name, Op: st.op, Err: err}
+	}
+	if err := s.run(&b.blocks[i]); err != nil {
+		return err
+	}
+	for k, o := range st.out {
+		s.share(o, b.results[i][k])
+	}
+	for _, slot := range b.locals {
+		s.release(slot)
+	}
+	return nil
+}
