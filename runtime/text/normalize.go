@@ -136,6 +136,9 @@ func newCharsmap(blob []byte) (charsmap, error) {
 	return c, nil
 }
 
+// maxRuleBytes bounds how much of the text a rule may stand for. Rules have some ten bytes; a broken trie may hold a loop.
+const maxRuleBytes = 1024
+
 // The fields of a unit: a label with a mark in the sign bit for values, the distance to its children, and whether one of
 // them (that of label 0) is a value.
 func unitLabel(u uint32) uint32  { return u & (1<<31 | 0xff) }
@@ -152,7 +155,7 @@ func (c *charsmap) replace(s string) (to string, used int) {
 	}
 	value := uint32(0)
 	at := unitOffset(units[0])
-	for i := 0; i < len(s); i++ {
+	for i := 0; i < min(len(s), maxRuleBytes); i++ {
 		at ^= uint32(s[i])
 		if uint64(at) >= uint64(len(units)) || unitLabel(units[at]) != uint32(s[i]) {
 			break
