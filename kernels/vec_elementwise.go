@@ -46,6 +46,10 @@ const (
 	binaryCount
 )
 
+// piece is the number of values that one call of assembly takes at most, apart from a longer row: the garbage
+// collector cannot interrupt assembly, and so waits for less than 50 us.
+const piece = 1 << 16
+
 // checkLen panics unless n, the length of an operand, is want.
 func checkLen(name, operand string, n, want int) {
 	if n != want {

@@ -46,7 +46,7 @@ func (s *Set) normalize(n norm) {
 	if n.rows == 0 || n.cols == 0 {
 		return
 	}
-	step := max(1, blockValues/n.cols)
+	step := max(1, piece/n.cols)
 	for all := n.rows; all > 0; all -= n.rows {
 		n.rows = min(all, step)
 		if !normAsm(s.tier, &n) {

@@ -30,8 +30,7 @@ func (s *Set) softmax(dst, x []float32, rows, cols int, scale float32, mask []fl
 	if rows == 0 || cols == 0 {
 		return
 	}
-	// One call of assembly is not interrupted, so that its length bounds the wait of the garbage collector.
-	for step := max(1, blockValues/cols); rows > 0; {
+	for step := max(1, piece/cols); rows > 0; {
 		n := min(rows, step)
 		if !softmaxAsm(s.tier, dst, x, n, cols, scale, mask, ldmask) {
 			softmaxPortable(dst, x, n, cols, scale, mask, ldmask)
@@ -45,9 +44,6 @@ func (s *Set) softmax(dst, x []float32, rows, cols int, scale float32, mask []fl
 		}
 	}
 }
-
-// blockValues is the number of values that one assembly call on rows takes at most: 40 us at 0.6 ns each.
-const blockValues = 1 << 16
 
 func softmaxPortable(dst, x []float32, rows, cols int, scale float32, mask []float32, ldmask int) {
 	for i := range rows {
