@@ -184,6 +184,11 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(data, "a red house ﬁ<sep>\t日\xff")
 	}
+	// Small seeds: the fuzzer makes more of them than of whole models.
+	for kind := range uint64(4) {
+		f.Add(slices.Concat(pieceField("<unk>", 0, Unknown), pieceField("a", -1, Normal), pieceField("ab", -2, Unused), pieceField("b", -3, UserDefined),
+			message(2, varint(3, kind+1), varint(24, kind&1)), message(3, varint(4, kind>>1), message(2, []byte{8, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0x80, 'x', 0}))), "ab abb")
+	}
 	f.Fuzz(func(t *testing.T, data []byte, text string) {
 		m, err := Parse(data)
 		if err != nil {
