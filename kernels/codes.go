@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"unsafe"
 )
 
 // Codes is a matrix of quantized activations, [M, K], in the layout that the integer products read, so that
@@ -15,7 +16,7 @@ type Codes struct {
 	// (shift 128), since the integer dot product instructions take one unsigned operand; products make up
 	// for the shift with the column sums of the weights.
 	shift  int32
-	stride int     // bytes from row to row; the bytes after K are zero
+	stride int     // bytes from row to row; those after K meet zero weights and may be anything
 	bytes  []uint8 // [M][stride]
 	words  []int16 // the bytes widened, same stride in elements; only for AVX2
 }
@@ -29,12 +30,8 @@ func (c *Codes) reset(m, k int, shift int32) {
 	c.bytes = grow(c.bytes, m*c.stride)
 }
 
-// row returns the bytes of row i with its padding cleared.
-func (c *Codes) row(i int) []uint8 {
-	row := c.bytes[i*c.stride : (i+1)*c.stride]
-	clear(row[c.K:])
-	return row[:c.K]
-}
+// row returns the bytes of row i.
+func (c *Codes) row(i int) []uint8 { return c.bytes[i*c.stride:][:c.K:c.stride] }
 
 // widen fills c.words where the tier needs them.
 func (s *Set) widen(c *Codes) {
@@ -42,8 +39,8 @@ func (s *Set) widen(c *Codes) {
 		return
 	}
 	c.words = grow(c.words, len(c.bytes))
-	for i, b := range c.bytes {
-		c.words[i] = int16(b)
+	if len(c.bytes) > 0 {
+		widenBytesAVX2(&c.words[0], &c.bytes[0], len(c.bytes))
 	}
 }
 
@@ -99,13 +96,41 @@ func (s *Set) Quantize(dst *Codes, x []float32, m, k, ld int, q Quantization) {
 		shift = 0
 	}
 	dst.reset(m, k, shift)
+	if m == 0 || k == 0 {
+		return
+	}
+	args := quantizeArgs{lo: q.Lo, hi: q.Hi, scale: q.Scale, top: 255 - float32(shift), offset: shift}
+	if q.Rounding == HalfAwayFromZero {
+		args.away = 1
+	}
+	args.lanes = &laneMask[8-k%8]
 	for i := range m {
 		row := dst.row(i)
-		for j, v := range x[min(i*ld, len(x)):][:k] {
-			row[j] = q.code(v)
-		}
+		s.quantizeRow(row, x[i*ld:][:k], &q, &args)
 	}
 	s.widen(dst)
+}
+
+// quantizeArgs is the argument block of the assembly; kernels/_gen knows its offsets.
+type quantizeArgs struct {
+	lo, hi, scale float32
+	top           float32 // the greatest code
+	offset        int32   // of bytes against codes
+	away          int32   // 1: half away from zero
+	lanes         *int32  // AVX2: mask of the last k%8 values
+}
+
+func (s *Set) quantizeRow(dst []uint8, x []float32, q *Quantization, args *quantizeArgs) {
+	switch s.tier {
+	case AVX512VNNI:
+		quantizeRowAVX512(&dst[0], &x[0], len(x), (*byte)(unsafe.Pointer(args)))
+	case AVX2:
+		quantizeRowAVX2(&dst[0], &x[0], len(x), (*byte)(unsafe.Pointer(args)))
+	default:
+		for j, v := range x {
+			dst[j] = q.code(v)
+		}
+	}
 }
 
 // code returns the code of x, plus 128 where codes are signed.

@@ -34,7 +34,7 @@ func (s *Set) MatMulF32Strided(dst []float32, ldd int, a []float32, lda int, b [
 	if transB {
 		ld := roundUp(n, 16)
 		scratch.f32 = grow(scratch.f32, ld*k)
-		transpose(scratch.f32, ld, b, ldb, n, k)
+		s.transpose(scratch.f32, ld, b, ldb, n, k)
 		b, ldb = scratch.f32, ld
 	}
 	t := tile{
@@ -49,10 +49,15 @@ func (s *Set) MatMulF32Strided(dst []float32, ldd int, a []float32, lda int, b [
 	t.run(kind, m, n, 4*s.tier.panelWidth())
 }
 
-// transpose writes the transpose of src, [rows, cols] with row stride lds, to dst with row stride ldd.
-func transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+// transpose writes the transpose of src, [rows, cols] with row stride lds, to dst with row stride ldd, which
+// must have room for rows rounded up to 8.
+func (s *Set) transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	if s.tier != Portable && cols >= 8 && rows > 0 {
+		transposeAVX2((*byte)(unsafe.Pointer(&dst[0])), 4*ldd, (*byte)(unsafe.Pointer(&src[0])), 4*lds, rows, cols)
+		return
+	}
 	for i := range rows {
-		for j, v := range src[i*lds:][:cols] {
+		for j, v := range src[min(i*lds, len(src)):][:cols] {
 			dst[j*ldd+i] = v
 		}
 	}

@@ -124,7 +124,7 @@ func TestMatMulF32(t *testing.T) {
 			a := randomF32(r, m*lda, special)
 			b := randomF32(r, k*n, special)
 			bt := make([]float32, n*k)
-			transpose(bt, k, b, n, k, n)
+			For(Portable).transpose(bt, k, b, n, k, n)
 			for e, ep := range epilogues(r, m, n) {
 				want := make([]float32, m*ldd)
 				p := For(Portable)

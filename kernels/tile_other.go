@@ -4,3 +4,10 @@ package kernels
 
 // runTile is unreachable here: Supported refuses the tiers that have tiles.
 func runTile(tileKind, int, int, *tile) { panic("kernels: this build has no assembly") }
+
+// The same holds for the routines below.
+
+func quantizeRowAVX2(*uint8, *float32, int, *byte)   { panic("kernels: this build has no assembly") }
+func quantizeRowAVX512(*uint8, *float32, int, *byte) { panic("kernels: this build has no assembly") }
+func widenBytesAVX2(*int16, *uint8, int)             { panic("kernels: this build has no assembly") }
+func transposeAVX2(*byte, int, *byte, int, int, int) { panic("kernels: this build has no assembly") }

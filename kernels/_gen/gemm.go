@@ -15,6 +15,9 @@ var gemmFiles = map[string]func(*build.Context){
 	"gemm_f32_avx512":    tiles(f32AVX512, f32AVX512Strided),
 	"gemm_s8_avx2":       tiles(s8Pairs, s8Narrow),
 	"gemm_s8_avx512vnni": tiles(s8VNNI),
+	"gemm_peak":          peaks,
+	"gemm_codes":         codes,
+	"gemm_transpose":     transpose,
 }
 
 // goFiles are the Go files that go with them: the choice of a routine by its size.
@@ -358,20 +361,24 @@ func (g *tileGen) step(s, v0 int) {
 			}
 		}
 		for i := range vecs {
-			acc := g.acc[r][v0+i]
-			switch g.arith {
-			case fma:
-				g.VFMADD231PS(b[i], g.av, acc)
-			case dot:
-				g.VPDPBUSD(b[i], g.av, acc)
-			case madd:
-				g.VPMADDWD(b[i], g.av, g.tmp)
-				g.VPADDD(g.tmp, acc, acc)
-			case maddubs:
-				g.VPMADDUBSW(b[i], g.av, g.tmp)
-				g.VPMADDWD(g.ones, g.tmp, g.tmp)
-				g.VPADDD(g.tmp, acc, acc)
-			}
+			g.update(b[i], g.acc[r][v0+i])
 		}
+	}
+}
+
+// update adds the products of one vector of b and the broadcast element of a to acc.
+func (g *tileGen) update(b Op, acc reg.VecPhysical) {
+	switch g.arith {
+	case fma:
+		g.VFMADD231PS(b, g.av, acc)
+	case dot:
+		g.VPDPBUSD(b, g.av, acc)
+	case madd:
+		g.VPMADDWD(b, g.av, g.tmp)
+		g.VPADDD(g.tmp, acc, acc)
+	case maddubs:
+		g.VPMADDUBSW(b, g.av, g.tmp)
+		g.VPMADDWD(g.ones, g.tmp, g.tmp)
+		g.VPADDD(g.tmp, acc, acc)
 	}
 }

@@ -69,10 +69,10 @@ func generate(base string, f func(*build.Context)) error {
 }
 
 // function starts the assembly function name with the given Go signature, NOSPLIT.
-func function(c *build.Context, name, signature, doc string) {
+func function(c *build.Context, name, signature string, doc ...string) {
 	c.Function(name)
 	c.Attributes(attr.NOSPLIT)
 	c.SignatureExpr(signature)
-	c.Doc(doc)
+	c.Doc(doc...)
 	c.Pragma("noescape")
 }

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Offsets in type quantizeArgs of package kernels.
+const (
+	quantLo, quantHi, quantScale, quantTop = 0, 4, 8, 12
+	quantOffset, quantAway                 = 16, 20
+	quantLanes                             = 24
+)
+
+// codes emits the loops that make codes out of float32 values.
+func codes(c *build.Context) {
+	quantizeRow(c, true)
+	quantizeRow(c, false)
+	widenBytes(c)
+}
+
+// quantizeRow emits the loop of Set.Quantize over one row.
+func quantizeRow(c *build.Context, zmm bool) {
+	name, tail := "quantizeRowAVX2", "the last n%8 values take the mask in q; it writes whole groups of 8"
+	if zmm {
+		name, tail = "quantizeRowAVX512", "the last n%16 values are masked"
+	}
+	function(c, name, "func(dst *uint8, x *float32, n int, q *byte)", name+" writes the codes of n values: "+tail+".")
+	q := quantizer{Context: c, zmm: zmm}
+	dst, x, n, args := reg.RDI, reg.RSI, reg.RDX, reg.R8
+	c.Load(c.Param("dst"), dst)
+	c.Load(c.Param("x"), x)
+	c.Load(c.Param("n"), n)
+	c.Load(c.Param("q"), args)
+	q.constants(args)
+	c.MOVL(Mem{Base: args, Disp: quantAway}, reg.EAX)
+	c.TESTL(reg.EAX, reg.EAX)
+	c.JNZ(LabelRef("away"))
+	for _, away := range []bool{false, true} {
+		q.away, q.suffix = away, ""
+		if away {
+			q.suffix = "away"
+			c.Label("away")
+		}
+		if zmm {
+			q.loop512(dst, x, n)
+		} else {
+			q.loop256(dst, x, n, args)
+		}
+		c.VZEROUPPER()
+		c.RET()
+	}
+}
+
+type quantizer struct {
+	*build.Context
+	zmm, away bool
+	suffix    string
+
+	lo, hi, scale, top, offset, zero, half, sign reg.VecPhysical
+}
+
+// constants broadcasts the operands to the last registers.
+func (q *quantizer) constants(args reg.GPPhysical) {
+	q.lo, q.hi, q.scale, q.top, q.offset, q.zero, q.half, q.sign =
+		reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15
+	if q.zmm {
+		q.lo, q.hi, q.scale, q.top, q.offset, q.zero, q.half, q.sign =
+			reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31
+	}
+	for _, b := range []struct {
+		disp int
+		r    reg.VecPhysical
+	}{{quantLo, q.lo}, {quantHi, q.hi}, {quantScale, q.scale}, {quantTop, q.top}, {quantOffset, q.offset}} {
+		q.VBROADCASTSS(Mem{Base: args, Disp: b.disp}, b.r)
+	}
+	x := reg.X15
+	q.MOVL(U32(0x80000000), reg.EAX)
+	q.VMOVD(reg.EAX, x)
+	q.VPBROADCASTD(x, q.sign)
+	x = reg.X14
+	q.MOVL(U32(0x3f000000), reg.EAX) // 0.5
+	q.VMOVD(reg.EAX, x)
+	q.VPBROADCASTD(x, q.half)
+	if q.zmm {
+		q.VPXORD(q.zero, q.zero, q.zero)
+	} else {
+		q.VPXOR(q.zero, q.zero, q.zero)
+	}
+}
+
+// code turns the floats of x into int32 codes plus the offset, not yet saturated. t and u are free.
+//
+// In VMINPS and VMAXPS the value is the second operand, so that NaN stays NaN up to the conversion, which
+// makes it the least int32.
+func (q *quantizer) code(x, t, u reg.VecPhysical) {
+	q.VMINPS(x, q.hi, x)
+	q.VMAXPS(x, q.lo, x)
+	q.VMULPS(q.scale, x, x)
+	q.VMINPS(x, q.top, x) // the conversion overflows beyond 2^31
+	if q.away {
+		// Round to even, then add one step where the value was exactly half a step further out.
+		if q.zmm {
+			q.VPANDD(q.sign, x, u)
+			q.VPORD(q.half, u, u)
+			q.VRNDSCALEPS(U8(0), x, t)
+			q.VSUBPS(t, x, x)
+			q.VCMPPS(U8(0), u, x, reg.K2)
+			q.VADDPS(u, u, u)
+			q.VADDPS(u, t, reg.K2, t)
+			q.VMOVAPS(t, x)
+		} else {
+			q.VPAND(q.sign, x, u)
+			q.VPOR(q.half, u, u)
+			q.VROUNDPS(U8(0), x, t)
+			q.VSUBPS(t, x, x)
+			q.VCMPPS(U8(0), u, x, x)
+			q.VADDPS(u, u, u)
+			q.VPAND(x, u, u)
+			q.VADDPS(u, t, x)
+		}
+	}
+	q.VCVTPS2DQ(x, x)
+	q.VPADDD(q.offset, x, x)
+}
+
+func (q *quantizer) loop512(dst, x, n reg.GPPhysical) {
+	regs := []reg.VecPhysical{reg.Z0, reg.Z1, reg.Z2, reg.Z3}
+	temps := []reg.VecPhysical{reg.Z4, reg.Z5, reg.Z6, reg.Z7}
+	more := []reg.VecPhysical{reg.Z8, reg.Z9, reg.Z10, reg.Z11}
+	l := func(s string) string { return s + q.suffix }
+	q.SUBQ(U8(64), n)
+	q.JLT(LabelRef(l("rest")))
+	q.Label(l("loop"))
+	for i, r := range regs {
+		q.VMOVUPS(Mem{Base: x, Disp: 64 * i}, r)
+		q.code(r, temps[i], more[i])
+		q.VPMAXSD(q.zero, r, r)
+		q.VPMOVUSDB(r, Mem{Base: dst, Disp: 16 * i})
+	}
+	q.ADDQ(U32(256), x)
+	q.ADDQ(U8(64), dst)
+	q.SUBQ(U8(64), n)
+	q.JGE(LabelRef(l("loop")))
+	q.Label(l("rest"))
+	q.ADDQ(U8(64), n)
+	q.JZ(LabelRef(l("done")))
+	q.Label(l("group"))
+	// The lanes of this group: all 16, or the n that are left.
+	q.MOVL(U32(0xffff), reg.EAX)
+	q.XORL(reg.EBX, reg.EBX)
+	q.MOVL(U32(16), reg.ECX)
+	q.SUBL(n.As32(), reg.ECX)
+	q.CMOVLLT(reg.EBX, reg.ECX)
+	q.SHRL(reg.CL, reg.EAX)
+	q.KMOVW(reg.EAX, reg.K1)
+	q.VMOVUPS_Z(Mem{Base: x}, reg.K1, regs[0])
+	q.code(regs[0], temps[0], more[0])
+	q.VPMAXSD(q.zero, regs[0], regs[0])
+	q.VPMOVUSDB(regs[0], reg.K1, Mem{Base: dst})
+	q.ADDQ(U8(64), x)
+	q.ADDQ(U8(16), dst)
+	q.SUBQ(U8(16), n)
+	q.JGT(LabelRef(l("group")))
+	q.Label(l("done"))
+}
+
+func (q *quantizer) loop256(dst, x, n, args reg.GPPhysical) {
+	regs := []reg.VecPhysical{reg.Y0, reg.Y1, reg.Y2, reg.Y3}
+	t, u, mask := reg.Y4, reg.Y5, reg.Y6
+	l := func(s string) string { return s + q.suffix }
+	// The order that undoes the two packs, which work in halves: dwords 0, 4, 1, 5, 2, 6, 3, 7.
+	order := reg.Y7
+	q.VPMOVZXBD(q.ConstData("packorder"+q.suffix, U64(0x0703060205010400)), order)
+	q.SUBQ(U8(32), n)
+	q.JLT(LabelRef(l("rest")))
+	q.Label(l("loop"))
+	for i, r := range regs {
+		q.VMOVUPS(Mem{Base: x, Disp: 32 * i}, r)
+		q.code(r, t, u)
+	}
+	q.VPACKSSDW(regs[1], regs[0], regs[0])
+	q.VPACKSSDW(regs[3], regs[2], regs[2])
+	q.VPACKUSWB(regs[2], regs[0], regs[0])
+	q.VPERMD(regs[0], order, regs[0])
+	q.VMOVDQU(regs[0], Mem{Base: dst})
+	q.SUBQ(I8(-128), x)
+	q.ADDQ(U8(32), dst)
+	q.SUBQ(U8(32), n)
+	q.JGE(LabelRef(l("loop")))
+	q.Label(l("rest"))
+	q.ADDQ(U8(32), n)
+	q.JZ(LabelRef(l("done")))
+	q.Label(l("group"))
+	q.VPCMPEQD(mask, mask, mask)
+	q.CMPQ(n, U8(8))
+	q.JGE(LabelRef(l("whole")))
+	q.MOVQ(Mem{Base: args, Disp: quantLanes}, reg.RAX)
+	q.VMOVDQU(Mem{Base: reg.RAX}, mask)
+	q.Label(l("whole"))
+	q.VMASKMOVPS(Mem{Base: x}, mask, regs[0])
+	q.code(regs[0], t, u)
+	q.VEXTRACTI128(U8(1), regs[0], reg.X1)
+	q.VPACKSSDW(reg.X1, reg.X0, reg.X0)
+	q.VPACKUSWB(reg.X0, reg.X0, reg.X0)
+	q.VMOVQ(reg.X0, Mem{Base: dst})
+	q.ADDQ(U8(32), x)
+	q.ADDQ(U8(8), dst)
+	q.SUBQ(U8(8), n)
+	q.JGT(LabelRef(l("group")))
+	q.Label(l("done"))
+}
+
+// widenBytes emits the loop that turns bytes into int16, for the AVX2 products.
+func widenBytes(c *build.Context) {
+	function(c, "widenBytesAVX2", "func(dst *int16, src *uint8, n int)",
+		"widenBytesAVX2 zero-extends n bytes, a multiple of 64.")
+	dst, src, n := reg.RDI, reg.RSI, reg.RDX
+	c.Load(c.Param("dst"), dst)
+	c.Load(c.Param("src"), src)
+	c.Load(c.Param("n"), n)
+	c.Label("loop")
+	c.SUBQ(U8(64), n)
+	c.JLT(LabelRef("done"))
+	for i, r := range []reg.VecPhysical{reg.Y0, reg.Y1, reg.Y2, reg.Y3} {
+		c.VPMOVZXBW(Mem{Base: src, Disp: 16 * i}, r)
+		c.VMOVDQU(r, Mem{Base: dst, Disp: 32 * i})
+	}
+	c.ADDQ(U8(64), src)
+	c.SUBQ(I8(-128), dst)
+	c.JMP(LabelRef("loop"))
+	c.Label("done")
+	c.VZEROUPPER()
+	c.RET()
+}
