@@ -30,6 +30,8 @@ func (f *Function) Clone() *Function {
 
 // functionWire is the parts of a FunctionDef that a body does not hold.
 type functionWire struct {
-	signature []byte // OpDef without arguments, results and name
+	signature []byte // OpDef without arguments, results, control outputs and name
 	extra     []byte // other fields of the FunctionDef
+	// controlNames are the names of control outputs, by node, where the two differ.
+	controlNames map[string]string
 }

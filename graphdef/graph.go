@@ -23,6 +23,8 @@ type Graph struct {
 	functions []*Function
 	Versions  Versions
 	extra     []byte // fields of the GraphDef that we do not interpret
+	// libraryExtra is fields of the FunctionDefLibrary that we do not interpret: gradients.
+	libraryExtra []byte
 }
 
 // Versions is GraphDef.versions: the producer decides how old a graph's conventions are.
@@ -316,11 +318,11 @@ func isNextIteration(op string) bool { return op == "NextIteration" || op == "Re
 
 // Clone returns a copy of g that shares only immutable values (attribute bytes, tensor contents).
 func (g *Graph) Clone() *Graph {
-	c := &Graph{byName: make(map[string]*Node, len(g.nodes)), Versions: g.Versions, extra: g.extra}
+	c := &Graph{byName: make(map[string]*Node, len(g.nodes)), Versions: g.Versions, extra: g.extra, libraryExtra: g.libraryExtra}
 	c.Versions.BadConsumers = slices.Clone(g.Versions.BadConsumers)
 	twin := make(map[*Node]*Node, len(g.nodes))
 	for _, n := range g.nodes {
-		m := &Node{name: n.name, op: n.op, Device: n.Device, attrs: slices.Clone(n.attrs), graph: c, extra: n.extra}
+		m := &Node{name: n.name, op: n.op, Device: n.Device, attrs: slices.Clone(n.attrs), graph: c, extra: n.extra, ports: n.ports}
 		m.value.Store(n.value.Load())
 		twin[n] = m
 		c.nodes = append(c.nodes, m)

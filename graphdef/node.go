@@ -43,6 +43,7 @@ type Node struct {
 	users    []Use
 	graph    *Graph                        // nil once removed
 	extra    []byte                        // fields of the NodeDef that we do not interpret, as they were on the wire
+	ports    []string                      // in function bodies, of an op that is not known: its outputs as inputs spell them, out:index
 	value    atomic.Pointer[tensor.Tensor] // attribute "value", once decoded: a cache that readers fill
 }
 
