@@ -11,13 +11,13 @@ type bpe struct {
 // maxSplitDepth bounds how deep an unused piece is split again; the library stops there too.
 const maxSplitDepth = 100
 
-func newBPE(m *Model) (*bpe, error) {
+func newBPE(m *Model) *bpe {
 	b := &bpe{}
 	for _, q := range m.pieces {
 		b.longest = max(b.longest, len(q.text))
 		b.hasUnused = b.hasUnused || q.kind == Unused
 	}
-	return b, nil
+	return b
 }
 
 // bpeSymbol is a run of the text between two others; merging lengthens the left of two and empties the right.

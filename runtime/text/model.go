@@ -145,12 +145,11 @@ func newModel(p *modelProto) (*Model, error) {
 
 	switch m.algorithm {
 	case unigramModel:
-		m.unigram, err = newUnigram(m)
+		if m.unigram, err = newUnigram(m); err != nil {
+			return nil, err
+		}
 	case bpeModel:
-		m.bpe, err = newBPE(m)
-	}
-	if err != nil {
-		return nil, err
+		m.bpe = newBPE(m)
 	}
 
 	m.bos = m.special(p.trainer.bosPiece, "<s>", Control)

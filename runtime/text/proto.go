@@ -15,10 +15,10 @@ type modelProto struct {
 }
 
 type trainerSpec struct {
-	algorithm                              algorithm
-	spaceAsSuffix, byteFallback            bool
-	unkPiece, bosPiece, eosPiece, padPiece string
-	unkSurface                             string
+	algorithm                    algorithm
+	spaceAsSuffix, byteFallback  bool
+	bosPiece, eosPiece, padPiece string
+	unkSurface                   string
 }
 
 type normalizerSpec struct {
@@ -105,8 +105,6 @@ func (t *trainerSpec) read(data []byte) error {
 			switch f.number {
 			case 44:
 				t.unkSurface = string(f.bytes)
-			case 45:
-				t.unkPiece = string(f.bytes)
 			case 46:
 				t.bosPiece = string(f.bytes)
 			case 47:
