@@ -99,7 +99,12 @@ func (s *Set) Quantize(dst *Codes, x []float32, m, k, ld int, q Quantization) {
 	if m == 0 || k == 0 {
 		return
 	}
-	args := quantizeArgs{lo: q.Lo, hi: q.Hi, scale: q.Scale, top: 255 - float32(shift), offset: shift}
+	args := quantizeArgs{lo: q.Lo, hi: q.Hi, scale: q.Scale, offset: shift | shift<<16}
+	// The conversion to int32 would overflow beyond 2^31; this bound saturates to the same code.
+	const beyond = 1024
+	if q.Hi*q.Scale > beyond {
+		args.hi = beyond / q.Scale
+	}
 	if q.Rounding == HalfAwayFromZero {
 		args.away = 1
 	}
@@ -114,10 +119,9 @@ func (s *Set) Quantize(dst *Codes, x []float32, m, k, ld int, q Quantization) {
 // quantizeArgs is the argument block of the assembly; kernels/_gen knows its offsets.
 type quantizeArgs struct {
 	lo, hi, scale float32
-	top           float32 // the greatest code
-	offset        int32   // of bytes against codes
-	away          int32   // 1: half away from zero
-	lanes         *int32  // AVX2: mask of the last k%8 values
+	offset        int32  // of bytes against codes, twice as int16
+	away          int32  // 1: half away from zero
+	lanes         *int32 // AVX2: mask of the last k%8 values
 }
 
 func (s *Set) quantizeRow(dst []uint8, x []float32, q *Quantization, args *quantizeArgs) {

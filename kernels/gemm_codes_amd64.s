@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func quantizeRowAVX512(dst *uint8, x *float32, n int, q *byte)
-// Requires: AVX, AVX512F, CMOV
+// Requires: AVX, AVX512BW, AVX512F, CMOV
 TEXT ·quantizeRowAVX512(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), DI
 	MOVQ         x+8(FP), SI
@@ -14,8 +14,7 @@ TEXT ·quantizeRowAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS (R8), Z24
 	VBROADCASTSS 4(R8), Z25
 	VBROADCASTSS 8(R8), Z26
-	VBROADCASTSS 12(R8), Z27
-	VBROADCASTSS 16(R8), Z28
+	VBROADCASTSS 12(R8), Z28
 	MOVL         $0x80000000, AX
 	VMOVD        AX, X15
 	VPBROADCASTD X15, Z31
@@ -23,7 +22,8 @@ TEXT ·quantizeRowAVX512(SB), NOSPLIT, $0-32
 	VMOVD        AX, X14
 	VPBROADCASTD X14, Z30
 	VPXORD       Z29, Z29, Z29
-	MOVL         20(R8), AX
+	VPMOVZXBD    packorder512<>+0(SB), Z27
+	MOVL         16(R8), AX
 	TESTL        AX, AX
 	JNZ          away
 	SUBQ         $0x40, DX
@@ -34,46 +34,38 @@ loop:
 	VMINPS    Z0, Z25, Z0
 	VMAXPS    Z0, Z24, Z0
 	VMULPS    Z26, Z0, Z0
-	VMINPS    Z0, Z27, Z0
 	VCVTPS2DQ Z0, Z0
-	VPADDD    Z28, Z0, Z0
-	VPMAXSD   Z29, Z0, Z0
-	VPMOVUSDB Z0, (DI)
 	VMOVUPS   64(SI), Z1
 	VMINPS    Z1, Z25, Z1
 	VMAXPS    Z1, Z24, Z1
 	VMULPS    Z26, Z1, Z1
-	VMINPS    Z1, Z27, Z1
 	VCVTPS2DQ Z1, Z1
-	VPADDD    Z28, Z1, Z1
-	VPMAXSD   Z29, Z1, Z1
-	VPMOVUSDB Z1, 16(DI)
 	VMOVUPS   128(SI), Z2
 	VMINPS    Z2, Z25, Z2
 	VMAXPS    Z2, Z24, Z2
 	VMULPS    Z26, Z2, Z2
-	VMINPS    Z2, Z27, Z2
 	VCVTPS2DQ Z2, Z2
-	VPADDD    Z28, Z2, Z2
-	VPMAXSD   Z29, Z2, Z2
-	VPMOVUSDB Z2, 32(DI)
 	VMOVUPS   192(SI), Z3
 	VMINPS    Z3, Z25, Z3
 	VMAXPS    Z3, Z24, Z3
 	VMULPS    Z26, Z3, Z3
-	VMINPS    Z3, Z27, Z3
 	VCVTPS2DQ Z3, Z3
-	VPADDD    Z28, Z3, Z3
-	VPMAXSD   Z29, Z3, Z3
-	VPMOVUSDB Z3, 48(DI)
+	VPACKSSDW Z1, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW   Z28, Z0, Z0
+	VPADDSW   Z28, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPERMD    Z0, Z27, Z0
+	VMOVDQU32 Z0, (DI)
 	ADDQ      $0x00000100, SI
 	ADDQ      $0x40, DI
 	SUBQ      $0x40, DX
 	JGE       loop
 
 rest:
-	ADDQ $0x40, DX
-	JZ   done
+	ADDQ   $0x40, DX
+	JZ     done
+	VPSRLD $0x10, Z28, Z28
 
 group:
 	MOVL      $0x0000ffff, AX
@@ -87,7 +79,6 @@ group:
 	VMINPS    Z0, Z25, Z0
 	VMAXPS    Z0, Z24, Z0
 	VMULPS    Z26, Z0, Z0
-	VMINPS    Z0, Z27, Z0
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z28, Z0, Z0
 	VPMAXSD   Z29, Z0, Z0
@@ -110,7 +101,6 @@ loopaway:
 	VMINPS      Z0, Z25, Z0
 	VMAXPS      Z0, Z24, Z0
 	VMULPS      Z26, Z0, Z0
-	VMINPS      Z0, Z27, Z0
 	VPANDD      Z31, Z0, Z8
 	VPORD       Z30, Z8, Z8
 	VRNDSCALEPS $0x00, Z0, Z4
@@ -120,14 +110,10 @@ loopaway:
 	VADDPS      Z8, Z4, K2, Z4
 	VMOVAPS     Z4, Z0
 	VCVTPS2DQ   Z0, Z0
-	VPADDD      Z28, Z0, Z0
-	VPMAXSD     Z29, Z0, Z0
-	VPMOVUSDB   Z0, (DI)
 	VMOVUPS     64(SI), Z1
 	VMINPS      Z1, Z25, Z1
 	VMAXPS      Z1, Z24, Z1
 	VMULPS      Z26, Z1, Z1
-	VMINPS      Z1, Z27, Z1
 	VPANDD      Z31, Z1, Z9
 	VPORD       Z30, Z9, Z9
 	VRNDSCALEPS $0x00, Z1, Z5
@@ -137,14 +123,10 @@ loopaway:
 	VADDPS      Z9, Z5, K2, Z5
 	VMOVAPS     Z5, Z1
 	VCVTPS2DQ   Z1, Z1
-	VPADDD      Z28, Z1, Z1
-	VPMAXSD     Z29, Z1, Z1
-	VPMOVUSDB   Z1, 16(DI)
 	VMOVUPS     128(SI), Z2
 	VMINPS      Z2, Z25, Z2
 	VMAXPS      Z2, Z24, Z2
 	VMULPS      Z26, Z2, Z2
-	VMINPS      Z2, Z27, Z2
 	VPANDD      Z31, Z2, Z10
 	VPORD       Z30, Z10, Z10
 	VRNDSCALEPS $0x00, Z2, Z6
@@ -154,14 +136,10 @@ loopaway:
 	VADDPS      Z10, Z6, K2, Z6
 	VMOVAPS     Z6, Z2
 	VCVTPS2DQ   Z2, Z2
-	VPADDD      Z28, Z2, Z2
-	VPMAXSD     Z29, Z2, Z2
-	VPMOVUSDB   Z2, 32(DI)
 	VMOVUPS     192(SI), Z3
 	VMINPS      Z3, Z25, Z3
 	VMAXPS      Z3, Z24, Z3
 	VMULPS      Z26, Z3, Z3
-	VMINPS      Z3, Z27, Z3
 	VPANDD      Z31, Z3, Z11
 	VPORD       Z30, Z11, Z11
 	VRNDSCALEPS $0x00, Z3, Z7
@@ -171,17 +149,22 @@ loopaway:
 	VADDPS      Z11, Z7, K2, Z7
 	VMOVAPS     Z7, Z3
 	VCVTPS2DQ   Z3, Z3
-	VPADDD      Z28, Z3, Z3
-	VPMAXSD     Z29, Z3, Z3
-	VPMOVUSDB   Z3, 48(DI)
+	VPACKSSDW   Z1, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z28, Z0, Z0
+	VPADDSW     Z28, Z2, Z2
+	VPACKUSWB   Z2, Z0, Z0
+	VPERMD      Z0, Z27, Z0
+	VMOVDQU32   Z0, (DI)
 	ADDQ        $0x00000100, SI
 	ADDQ        $0x40, DI
 	SUBQ        $0x40, DX
 	JGE         loopaway
 
 restaway:
-	ADDQ $0x40, DX
-	JZ   doneaway
+	ADDQ   $0x40, DX
+	JZ     doneaway
+	VPSRLD $0x10, Z28, Z28
 
 groupaway:
 	MOVL        $0x0000ffff, AX
@@ -195,7 +178,6 @@ groupaway:
 	VMINPS      Z0, Z25, Z0
 	VMAXPS      Z0, Z24, Z0
 	VMULPS      Z26, Z0, Z0
-	VMINPS      Z0, Z27, Z0
 	VPANDD      Z31, Z0, Z8
 	VPORD       Z30, Z8, Z8
 	VRNDSCALEPS $0x00, Z0, Z4
@@ -217,6 +199,24 @@ doneaway:
 	VZEROUPPER
 	RET
 
+DATA packorder512<>+0(SB)/1, $0x00
+DATA packorder512<>+1(SB)/1, $0x04
+DATA packorder512<>+2(SB)/1, $0x08
+DATA packorder512<>+3(SB)/1, $0x0c
+DATA packorder512<>+4(SB)/1, $0x01
+DATA packorder512<>+5(SB)/1, $0x05
+DATA packorder512<>+6(SB)/1, $0x09
+DATA packorder512<>+7(SB)/1, $0x0d
+DATA packorder512<>+8(SB)/1, $0x02
+DATA packorder512<>+9(SB)/1, $0x06
+DATA packorder512<>+10(SB)/1, $0x0a
+DATA packorder512<>+11(SB)/1, $0x0e
+DATA packorder512<>+12(SB)/1, $0x03
+DATA packorder512<>+13(SB)/1, $0x07
+DATA packorder512<>+14(SB)/1, $0x0b
+DATA packorder512<>+15(SB)/1, $0x0f
+GLOBL packorder512<>(SB), RODATA|NOPTR, $16
+
 // func quantizeRowAVX2(dst *uint8, x *float32, n int, q *byte)
 // Requires: AVX, AVX2
 TEXT ·quantizeRowAVX2(SB), NOSPLIT, $0-32
@@ -227,19 +227,17 @@ TEXT ·quantizeRowAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS (R8), Y8
 	VBROADCASTSS 4(R8), Y9
 	VBROADCASTSS 8(R8), Y10
-	VBROADCASTSS 12(R8), Y11
-	VBROADCASTSS 16(R8), Y12
+	VBROADCASTSS 12(R8), Y12
 	MOVL         $0x80000000, AX
 	VMOVD        AX, X15
 	VPBROADCASTD X15, Y15
 	MOVL         $0x3f000000, AX
 	VMOVD        AX, X14
 	VPBROADCASTD X14, Y14
-	VPXOR        Y13, Y13, Y13
-	MOVL         20(R8), AX
+	VPMOVZXBD    packorder256<>+0(SB), Y11
+	MOVL         16(R8), AX
 	TESTL        AX, AX
 	JNZ          away
-	VPMOVZXBD    packorder<>+0(SB), Y7
 	SUBQ         $0x20, DX
 	JLT          rest
 
@@ -248,34 +246,28 @@ loop:
 	VMINPS    Y0, Y9, Y0
 	VMAXPS    Y0, Y8, Y0
 	VMULPS    Y10, Y0, Y0
-	VMINPS    Y0, Y11, Y0
 	VCVTPS2DQ Y0, Y0
-	VPADDD    Y12, Y0, Y0
 	VMOVUPS   32(SI), Y1
 	VMINPS    Y1, Y9, Y1
 	VMAXPS    Y1, Y8, Y1
 	VMULPS    Y10, Y1, Y1
-	VMINPS    Y1, Y11, Y1
 	VCVTPS2DQ Y1, Y1
-	VPADDD    Y12, Y1, Y1
 	VMOVUPS   64(SI), Y2
 	VMINPS    Y2, Y9, Y2
 	VMAXPS    Y2, Y8, Y2
 	VMULPS    Y10, Y2, Y2
-	VMINPS    Y2, Y11, Y2
 	VCVTPS2DQ Y2, Y2
-	VPADDD    Y12, Y2, Y2
 	VMOVUPS   96(SI), Y3
 	VMINPS    Y3, Y9, Y3
 	VMAXPS    Y3, Y8, Y3
 	VMULPS    Y10, Y3, Y3
-	VMINPS    Y3, Y11, Y3
 	VCVTPS2DQ Y3, Y3
-	VPADDD    Y12, Y3, Y3
 	VPACKSSDW Y1, Y0, Y0
 	VPACKSSDW Y3, Y2, Y2
+	VPADDSW   Y12, Y0, Y0
+	VPADDSW   Y12, Y2, Y2
 	VPACKUSWB Y2, Y0, Y0
-	VPERMD    Y0, Y7, Y0
+	VPERMD    Y0, Y11, Y0
 	VMOVDQU   Y0, (DI)
 	SUBQ      $-128, SI
 	ADDQ      $0x20, DI
@@ -298,11 +290,10 @@ whole:
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y0, Y8, Y0
 	VMULPS       Y10, Y0, Y0
-	VMINPS       Y0, Y11, Y0
 	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y12, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
 	VPACKSSDW    X1, X0, X0
+	VPADDSW      X12, X0, X0
 	VPACKUSWB    X0, X0, X0
 	VMOVQ        X0, (DI)
 	ADDQ         $0x20, SI
@@ -315,16 +306,14 @@ done:
 	RET
 
 away:
-	VPMOVZXBD packorderaway<>+0(SB), Y7
-	SUBQ      $0x20, DX
-	JLT       restaway
+	SUBQ $0x20, DX
+	JLT  restaway
 
 loopaway:
 	VMOVUPS   (SI), Y0
 	VMINPS    Y0, Y9, Y0
 	VMAXPS    Y0, Y8, Y0
 	VMULPS    Y10, Y0, Y0
-	VMINPS    Y0, Y11, Y0
 	VPAND     Y15, Y0, Y5
 	VPOR      Y14, Y5, Y5
 	VROUNDPS  $0x00, Y0, Y4
@@ -334,12 +323,10 @@ loopaway:
 	VPAND     Y0, Y5, Y5
 	VADDPS    Y5, Y4, Y0
 	VCVTPS2DQ Y0, Y0
-	VPADDD    Y12, Y0, Y0
 	VMOVUPS   32(SI), Y1
 	VMINPS    Y1, Y9, Y1
 	VMAXPS    Y1, Y8, Y1
 	VMULPS    Y10, Y1, Y1
-	VMINPS    Y1, Y11, Y1
 	VPAND     Y15, Y1, Y5
 	VPOR      Y14, Y5, Y5
 	VROUNDPS  $0x00, Y1, Y4
@@ -349,12 +336,10 @@ loopaway:
 	VPAND     Y1, Y5, Y5
 	VADDPS    Y5, Y4, Y1
 	VCVTPS2DQ Y1, Y1
-	VPADDD    Y12, Y1, Y1
 	VMOVUPS   64(SI), Y2
 	VMINPS    Y2, Y9, Y2
 	VMAXPS    Y2, Y8, Y2
 	VMULPS    Y10, Y2, Y2
-	VMINPS    Y2, Y11, Y2
 	VPAND     Y15, Y2, Y5
 	VPOR      Y14, Y5, Y5
 	VROUNDPS  $0x00, Y2, Y4
@@ -364,12 +349,10 @@ loopaway:
 	VPAND     Y2, Y5, Y5
 	VADDPS    Y5, Y4, Y2
 	VCVTPS2DQ Y2, Y2
-	VPADDD    Y12, Y2, Y2
 	VMOVUPS   96(SI), Y3
 	VMINPS    Y3, Y9, Y3
 	VMAXPS    Y3, Y8, Y3
 	VMULPS    Y10, Y3, Y3
-	VMINPS    Y3, Y11, Y3
 	VPAND     Y15, Y3, Y5
 	VPOR      Y14, Y5, Y5
 	VROUNDPS  $0x00, Y3, Y4
@@ -379,11 +362,12 @@ loopaway:
 	VPAND     Y3, Y5, Y5
 	VADDPS    Y5, Y4, Y3
 	VCVTPS2DQ Y3, Y3
-	VPADDD    Y12, Y3, Y3
 	VPACKSSDW Y1, Y0, Y0
 	VPACKSSDW Y3, Y2, Y2
+	VPADDSW   Y12, Y0, Y0
+	VPADDSW   Y12, Y2, Y2
 	VPACKUSWB Y2, Y0, Y0
-	VPERMD    Y0, Y7, Y0
+	VPERMD    Y0, Y11, Y0
 	VMOVDQU   Y0, (DI)
 	SUBQ      $-128, SI
 	ADDQ      $0x20, DI
@@ -406,7 +390,6 @@ wholeaway:
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y0, Y8, Y0
 	VMULPS       Y10, Y0, Y0
-	VMINPS       Y0, Y11, Y0
 	VPAND        Y15, Y0, Y5
 	VPOR         Y14, Y5, Y5
 	VROUNDPS     $0x00, Y0, Y4
@@ -416,9 +399,9 @@ wholeaway:
 	VPAND        Y0, Y5, Y5
 	VADDPS       Y5, Y4, Y0
 	VCVTPS2DQ    Y0, Y0
-	VPADDD       Y12, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
 	VPACKSSDW    X1, X0, X0
+	VPADDSW      X12, X0, X0
 	VPACKUSWB    X0, X0, X0
 	VMOVQ        X0, (DI)
 	ADDQ         $0x20, SI
@@ -430,11 +413,15 @@ doneaway:
 	VZEROUPPER
 	RET
 
-DATA packorder<>+0(SB)/8, $0x0703060205010400
-GLOBL packorder<>(SB), RODATA|NOPTR, $8
-
-DATA packorderaway<>+0(SB)/8, $0x0703060205010400
-GLOBL packorderaway<>(SB), RODATA|NOPTR, $8
+DATA packorder256<>+0(SB)/1, $0x00
+DATA packorder256<>+1(SB)/1, $0x04
+DATA packorder256<>+2(SB)/1, $0x01
+DATA packorder256<>+3(SB)/1, $0x05
+DATA packorder256<>+4(SB)/1, $0x02
+DATA packorder256<>+5(SB)/1, $0x06
+DATA packorder256<>+6(SB)/1, $0x03
+DATA packorder256<>+7(SB)/1, $0x07
+GLOBL packorder256<>(SB), RODATA|NOPTR, $8
 
 // func widenBytesAVX2(dst *int16, src *uint8, n int)
 // Requires: AVX, AVX2

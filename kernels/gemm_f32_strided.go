@@ -43,7 +43,8 @@ func (s *Set) MatMulF32Strided(dst []float32, ldd int, a []float32, lda int, b [
 		dst: unsafe.Pointer(unsafe.SliceData(dst)), ldd: 4 * ldd,
 	}
 	kind := tilesF32AVX2Strided
-	if s.tier == AVX512VNNI {
+	// Few columns that were just transposed by 256-bit stores would wait for them as 512-bit loads.
+	if s.tier == AVX512VNNI && !(transB && n <= 16 && m <= 6) {
 		kind = tilesF32AVX512Strided
 	}
 	t.run(kind, m, n, 4*s.tier.panelWidth())

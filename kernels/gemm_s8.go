@@ -28,6 +28,9 @@ type PackedS8 struct {
 func (s *Set) PackS8(w []int8, k, n, ldw int, transW bool) *PackedS8 {
 	p := &PackedS8{}
 	s.packS8(p, w, k, n, ldw, transW)
+	if p.pairs != nil {
+		p.quads = nil // the products read pairs
+	}
 	return p
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -8,9 +9,9 @@ import (
 
 // Offsets in type quantizeArgs of package kernels.
 const (
-	quantLo, quantHi, quantScale, quantTop = 0, 4, 8, 12
-	quantOffset, quantAway                 = 16, 20
-	quantLanes                             = 24
+	quantLo, quantHi, quantScale = 0, 4, 8
+	quantOffset, quantAway       = 12, 16
+	quantLanes                   = 24
 )
 
 // codes emits the loops that make codes out of float32 values.
@@ -58,21 +59,21 @@ type quantizer struct {
 	zmm, away bool
 	suffix    string
 
-	lo, hi, scale, top, offset, zero, half, sign reg.VecPhysical
+	lo, hi, scale, order, offset, zero, half, sign reg.VecPhysical
 }
 
 // constants broadcasts the operands to the last registers.
 func (q *quantizer) constants(args reg.GPPhysical) {
-	q.lo, q.hi, q.scale, q.top, q.offset, q.zero, q.half, q.sign =
+	q.lo, q.hi, q.scale, q.order, q.offset, q.zero, q.half, q.sign =
 		reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15
 	if q.zmm {
-		q.lo, q.hi, q.scale, q.top, q.offset, q.zero, q.half, q.sign =
+		q.lo, q.hi, q.scale, q.order, q.offset, q.zero, q.half, q.sign =
 			reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31
 	}
 	for _, b := range []struct {
 		disp int
 		r    reg.VecPhysical
-	}{{quantLo, q.lo}, {quantHi, q.hi}, {quantScale, q.scale}, {quantTop, q.top}, {quantOffset, q.offset}} {
+	}{{quantLo, q.lo}, {quantHi, q.hi}, {quantScale, q.scale}, {quantOffset, q.offset}} {
 		q.VBROADCASTSS(Mem{Base: args, Disp: b.disp}, b.r)
 	}
 	x := reg.X15
@@ -83,14 +84,23 @@ func (q *quantizer) constants(args reg.GPPhysical) {
 	q.MOVL(U32(0x3f000000), reg.EAX) // 0.5
 	q.VMOVD(reg.EAX, x)
 	q.VPBROADCASTD(x, q.half)
+	name, lanes := "packorder256", 2
 	if q.zmm {
+		name, lanes = "packorder512", 4
 		q.VPXORD(q.zero, q.zero, q.zero)
-	} else {
-		q.VPXOR(q.zero, q.zero, q.zero)
 	}
+	// Dword lane*4 + i of the packs is dword i*lanes + lane of the result.
+	order := q.StaticGlobal(name)
+	q.DataAttributes(attr.RODATA | attr.NOPTR)
+	for i := range 4 {
+		for lane := range lanes {
+			q.AddDatum(i*lanes+lane, U8(4*lane+i))
+		}
+	}
+	q.VPMOVZXBD(order, q.order)
 }
 
-// code turns the floats of x into int32 codes plus the offset, not yet saturated. t and u are free.
+// code turns the floats of x into int32 codes, not yet saturated. t and u are free.
 //
 // In VMINPS and VMAXPS the value is the second operand, so that NaN stays NaN up to the conversion, which
 // makes it the least int32.
@@ -98,7 +108,6 @@ func (q *quantizer) code(x, t, u reg.VecPhysical) {
 	q.VMINPS(x, q.hi, x)
 	q.VMAXPS(x, q.lo, x)
 	q.VMULPS(q.scale, x, x)
-	q.VMINPS(x, q.top, x) // the conversion overflows beyond 2^31
 	if q.away {
 		// Round to even, then add one step where the value was exactly half a step further out.
 		if q.zmm {
@@ -122,7 +131,17 @@ func (q *quantizer) code(x, t, u reg.VecPhysical) {
 		}
 	}
 	q.VCVTPS2DQ(x, x)
-	q.VPADDD(q.offset, x, x)
+}
+
+// pack makes bytes of four vectors of int32 codes, in r[0]. The packs work in 128-bit lanes, of which order
+// puts the pieces right. Adding the offset saturates, as the packs do.
+func (q *quantizer) pack(r []reg.VecPhysical) {
+	q.VPACKSSDW(r[1], r[0], r[0])
+	q.VPACKSSDW(r[3], r[2], r[2])
+	q.VPADDSW(q.offset, r[0], r[0])
+	q.VPADDSW(q.offset, r[2], r[2])
+	q.VPACKUSWB(r[2], r[0], r[0])
+	q.VPERMD(r[0], q.order, r[0])
 }
 
 func (q *quantizer) loop512(dst, x, n reg.GPPhysical) {
@@ -136,9 +155,9 @@ func (q *quantizer) loop512(dst, x, n reg.GPPhysical) {
 	for i, r := range regs {
 		q.VMOVUPS(Mem{Base: x, Disp: 64 * i}, r)
 		q.code(r, temps[i], more[i])
-		q.VPMAXSD(q.zero, r, r)
-		q.VPMOVUSDB(r, Mem{Base: dst, Disp: 16 * i})
 	}
+	q.pack(regs)
+	q.VMOVDQU32(regs[0], Mem{Base: dst})
 	q.ADDQ(U32(256), x)
 	q.ADDQ(U8(64), dst)
 	q.SUBQ(U8(64), n)
@@ -146,6 +165,7 @@ func (q *quantizer) loop512(dst, x, n reg.GPPhysical) {
 	q.Label(l("rest"))
 	q.ADDQ(U8(64), n)
 	q.JZ(LabelRef(l("done")))
+	q.VPSRLD(U8(16), q.offset, q.offset) // from two int16 to one int32
 	q.Label(l("group"))
 	// The lanes of this group: all 16, or the n that are left.
 	q.MOVL(U32(0xffff), reg.EAX)
@@ -157,6 +177,7 @@ func (q *quantizer) loop512(dst, x, n reg.GPPhysical) {
 	q.KMOVW(reg.EAX, reg.K1)
 	q.VMOVUPS_Z(Mem{Base: x}, reg.K1, regs[0])
 	q.code(regs[0], temps[0], more[0])
+	q.VPADDD(q.offset, regs[0], regs[0])
 	q.VPMAXSD(q.zero, regs[0], regs[0])
 	q.VPMOVUSDB(regs[0], reg.K1, Mem{Base: dst})
 	q.ADDQ(U8(64), x)
@@ -170,9 +191,6 @@ func (q *quantizer) loop256(dst, x, n, args reg.GPPhysical) {
 	regs := []reg.VecPhysical{reg.Y0, reg.Y1, reg.Y2, reg.Y3}
 	t, u, mask := reg.Y4, reg.Y5, reg.Y6
 	l := func(s string) string { return s + q.suffix }
-	// The order that undoes the two packs, which work in halves: dwords 0, 4, 1, 5, 2, 6, 3, 7.
-	order := reg.Y7
-	q.VPMOVZXBD(q.ConstData("packorder"+q.suffix, U64(0x0703060205010400)), order)
 	q.SUBQ(U8(32), n)
 	q.JLT(LabelRef(l("rest")))
 	q.Label(l("loop"))
@@ -180,10 +198,7 @@ func (q *quantizer) loop256(dst, x, n, args reg.GPPhysical) {
 		q.VMOVUPS(Mem{Base: x, Disp: 32 * i}, r)
 		q.code(r, t, u)
 	}
-	q.VPACKSSDW(regs[1], regs[0], regs[0])
-	q.VPACKSSDW(regs[3], regs[2], regs[2])
-	q.VPACKUSWB(regs[2], regs[0], regs[0])
-	q.VPERMD(regs[0], order, regs[0])
+	q.pack(regs)
 	q.VMOVDQU(regs[0], Mem{Base: dst})
 	q.SUBQ(I8(-128), x)
 	q.ADDQ(U8(32), dst)
@@ -203,6 +218,7 @@ func (q *quantizer) loop256(dst, x, n, args reg.GPPhysical) {
 	q.code(regs[0], t, u)
 	q.VEXTRACTI128(U8(1), regs[0], reg.X1)
 	q.VPACKSSDW(reg.X1, reg.X0, reg.X0)
+	q.VPADDSW(reg.X12, reg.X0, reg.X0) // X12 is part of q.offset
 	q.VPACKUSWB(reg.X0, reg.X0, reg.X0)
 	q.VMOVQ(reg.X0, Mem{Base: dst})
 	q.ADDQ(U8(32), x)
