@@ -50,16 +50,36 @@ loop4:
 	JGE     loop4
 
 end5:
-	ADDQ       $0x00000008, DX
-	JZ         done1
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y0
-	VMASKMOVPS (CX)(BX*1), Y0, Y1
-	VXORPS     Y2, Y2, Y2
-	VMAXPS     Y1, Y2, Y1
-	VMASKMOVPS Y1, Y0, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (CX)(BX*1), Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VMAXPS       Y0, Y1, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, DX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, DX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -123,15 +143,35 @@ loop4:
 	JGE     loop4
 
 end5:
-	ADDQ       $0x00000008, DX
-	JZ         done1
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y0
-	VMASKMOVPS (CX)(BX*1), Y0, Y1
-	VSQRTPS    Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (CX)(BX*1), Y0, Y0
+	VSQRTPS      Y0, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, DX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, DX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -187,17 +227,37 @@ loop4:
 	JGE     loop4
 
 end5:
-	ADDQ       $0x00000008, DX
-	JZ         done1
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y0
-	VMASKMOVPS (CX)(BX*1), Y0, Y1
-	VSQRTPS    Y1, Y1
-	VMOVAPS    number3f800000<>+0(SB), Y2
-	VDIVPS     Y1, Y2, Y1
-	VMASKMOVPS Y1, Y0, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (CX)(BX*1), Y0, Y0
+	VSQRTPS      Y0, Y0
+	VMOVAPS      number3f800000<>+0(SB), Y1
+	VDIVPS       Y0, Y1, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, DX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, DX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -253,15 +313,35 @@ loop4:
 	JGE     loop4
 
 end5:
-	ADDQ       $0x00000008, DX
-	JZ         done1
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y0
-	VMASKMOVPS (CX)(BX*1), Y0, Y1
-	VMULPS     Y1, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (CX)(BX*1), Y0, Y0
+	VMULPS       Y0, Y0, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, DX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, DX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -307,15 +387,35 @@ loop4:
 	JGE     loop4
 
 end5:
-	ADDQ       $0x00000008, DX
-	JZ         done1
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y0
-	VMASKMOVPS (CX)(BX*1), Y0, Y1
-	VXORPS     number80000000<>+0(SB), Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (CX)(BX*1), Y0, Y0
+	VXORPS       number80000000<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, DX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, DX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -371,15 +471,35 @@ loop4:
 	JGE     loop4
 
 end5:
-	ADDQ       $0x00000008, DX
-	JZ         done1
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y0
-	VMASKMOVPS (CX)(BX*1), Y0, Y1
-	VANDPS     number7fffffff<>+0(SB), Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (CX)(BX*1), Y0, Y0
+	VANDPS       number7fffffff<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, DX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, DX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -441,16 +561,36 @@ loop4:
 	JGE     loop4
 
 end5:
-	ADDQ       $0x00000008, BX
-	JZ         done1
-	LEAQ       tails<>+32(SB), DI
-	NEGQ       BX
-	VMOVUPS    (DI)(BX*4), Y0
-	VMASKMOVPS (CX)(SI*1), Y0, Y1
-	VMASKMOVPS (DX)(SI*1), Y0, Y2
-	VADDPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(SI*1)
+	ADDQ         $0x00000008, BX
+	JZ           done1
+	MOVQ         BX, R8
+	LEAQ         tails<>+32(SB), DI
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y0
+	VMASKMOVPS   (CX)(SI*1), Y0, Y1
+	VMASKMOVPS   (DX)(SI*1), Y0, Y0
+	VADDPS       Y0, Y1, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(SI*1), AX
+	TESTQ        $0x00000004, BX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, BX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, BX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -497,15 +637,35 @@ loop4:
 	JGE     loop4
 
 end5:
-	ADDQ       $0x00000008, DX
-	JZ         done1
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y1
-	VMASKMOVPS (CX)(BX*1), Y1, Y2
-	VADDPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y1
+	VMASKMOVPS   (CX)(BX*1), Y1, Y1
+	VADDPS       Y0, Y1, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, DX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, DX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -557,16 +717,36 @@ loop4:
 	JGE     loop4
 
 end5:
-	ADDQ       $0x00000008, BX
-	JZ         done1
-	LEAQ       tails<>+32(SB), DI
-	NEGQ       BX
-	VMOVUPS    (DI)(BX*4), Y0
-	VMASKMOVPS (CX)(SI*1), Y0, Y1
-	VMASKMOVPS (DX)(SI*1), Y0, Y2
-	VSUBPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(SI*1)
+	ADDQ         $0x00000008, BX
+	JZ           done1
+	MOVQ         BX, R8
+	LEAQ         tails<>+32(SB), DI
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y0
+	VMASKMOVPS   (CX)(SI*1), Y0, Y1
+	VMASKMOVPS   (DX)(SI*1), Y0, Y0
+	VSUBPS       Y0, Y1, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(SI*1), AX
+	TESTQ        $0x00000004, BX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, BX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, BX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -613,15 +793,35 @@ loop4:
 	JGE     loop4
 
 end5:
-	ADDQ       $0x00000008, DX
-	JZ         done1
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y1
-	VMASKMOVPS (CX)(BX*1), Y1, Y2
-	VSUBPS     Y2, Y0, Y0
-	VMASKMOVPS Y0, Y1, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y1
+	VMASKMOVPS   (CX)(BX*1), Y1, Y1
+	VSUBPS       Y1, Y0, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, DX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, DX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -673,16 +873,36 @@ loop4:
 	JGE     loop4
 
 end5:
-	ADDQ       $0x00000008, BX
-	JZ         done1
-	LEAQ       tails<>+32(SB), DI
-	NEGQ       BX
-	VMOVUPS    (DI)(BX*4), Y0
-	VMASKMOVPS (CX)(SI*1), Y0, Y1
-	VMASKMOVPS (DX)(SI*1), Y0, Y2
-	VMULPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(SI*1)
+	ADDQ         $0x00000008, BX
+	JZ           done1
+	MOVQ         BX, R8
+	LEAQ         tails<>+32(SB), DI
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y0
+	VMASKMOVPS   (CX)(SI*1), Y0, Y1
+	VMASKMOVPS   (DX)(SI*1), Y0, Y0
+	VMULPS       Y0, Y1, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(SI*1), AX
+	TESTQ        $0x00000004, BX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, BX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, BX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -729,15 +949,35 @@ loop4:
 	JGE     loop4
 
 end5:
-	ADDQ       $0x00000008, DX
-	JZ         done1
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y1
-	VMASKMOVPS (CX)(BX*1), Y1, Y2
-	VMULPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y1
+	VMASKMOVPS   (CX)(BX*1), Y1, Y1
+	VMULPS       Y0, Y1, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, DX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, DX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -789,16 +1029,36 @@ loop4:
 	JGE     loop4
 
 end5:
-	ADDQ       $0x00000008, BX
-	JZ         done1
-	LEAQ       tails<>+32(SB), DI
-	NEGQ       BX
-	VMOVUPS    (DI)(BX*4), Y0
-	VMASKMOVPS (CX)(SI*1), Y0, Y1
-	VMASKMOVPS (DX)(SI*1), Y0, Y2
-	VDIVPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(SI*1)
+	ADDQ         $0x00000008, BX
+	JZ           done1
+	MOVQ         BX, R8
+	LEAQ         tails<>+32(SB), DI
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y0
+	VMASKMOVPS   (CX)(SI*1), Y0, Y1
+	VMASKMOVPS   (DX)(SI*1), Y0, Y0
+	VDIVPS       Y0, Y1, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(SI*1), AX
+	TESTQ        $0x00000004, BX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, BX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, BX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -845,15 +1105,35 @@ loop4:
 	JGE     loop4
 
 end5:
-	ADDQ       $0x00000008, DX
-	JZ         done1
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y1
-	VMASKMOVPS (CX)(BX*1), Y1, Y2
-	VDIVPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y1
+	VMASKMOVPS   (CX)(BX*1), Y1, Y1
+	VDIVPS       Y0, Y1, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, DX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, DX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -900,15 +1180,35 @@ loop4:
 	JGE     loop4
 
 end5:
-	ADDQ       $0x00000008, DX
-	JZ         done1
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y1
-	VMASKMOVPS (CX)(BX*1), Y1, Y2
-	VDIVPS     Y2, Y0, Y0
-	VMASKMOVPS Y0, Y1, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y1
+	VMASKMOVPS   (CX)(BX*1), Y1, Y1
+	VDIVPS       Y1, Y0, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, DX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, DX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -970,18 +1270,38 @@ loop4:
 	JGE       loop4
 
 end5:
-	ADDQ       $0x00000008, BX
-	JZ         done1
-	LEAQ       tails<>+32(SB), DI
-	NEGQ       BX
-	VMOVUPS    (DI)(BX*4), Y0
-	VMASKMOVPS (CX)(SI*1), Y0, Y1
-	VMASKMOVPS (DX)(SI*1), Y0, Y2
-	VMAXPS     Y2, Y1, Y2
-	VCMPPS     $0x03, Y1, Y1, Y3
-	VBLENDVPS  Y3, Y1, Y2, Y1
-	VMASKMOVPS Y1, Y0, (AX)(SI*1)
+	ADDQ         $0x00000008, BX
+	JZ           done1
+	MOVQ         BX, R8
+	LEAQ         tails<>+32(SB), DI
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y0
+	VMASKMOVPS   (CX)(SI*1), Y0, Y1
+	VMASKMOVPS   (DX)(SI*1), Y0, Y0
+	VMAXPS       Y0, Y1, Y0
+	VCMPPS       $0x03, Y1, Y1, Y2
+	VBLENDVPS    Y2, Y1, Y0, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(SI*1), AX
+	TESTQ        $0x00000004, BX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, BX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, BX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -1038,17 +1358,37 @@ loop4:
 	JGE       loop4
 
 end5:
-	ADDQ       $0x00000008, DX
-	JZ         done1
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y1
-	VMASKMOVPS (CX)(BX*1), Y1, Y2
-	VMAXPS     Y0, Y2, Y0
-	VCMPPS     $0x03, Y2, Y2, Y3
-	VBLENDVPS  Y3, Y2, Y0, Y0
-	VMASKMOVPS Y0, Y1, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y1
+	VMASKMOVPS   (CX)(BX*1), Y1, Y1
+	VMAXPS       Y0, Y1, Y0
+	VCMPPS       $0x03, Y1, Y1, Y2
+	VBLENDVPS    Y2, Y1, Y0, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, DX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, DX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -1110,18 +1450,38 @@ loop4:
 	JGE       loop4
 
 end5:
-	ADDQ       $0x00000008, BX
-	JZ         done1
-	LEAQ       tails<>+32(SB), DI
-	NEGQ       BX
-	VMOVUPS    (DI)(BX*4), Y0
-	VMASKMOVPS (CX)(SI*1), Y0, Y1
-	VMASKMOVPS (DX)(SI*1), Y0, Y2
-	VMINPS     Y2, Y1, Y2
-	VCMPPS     $0x03, Y1, Y1, Y3
-	VBLENDVPS  Y3, Y1, Y2, Y1
-	VMASKMOVPS Y1, Y0, (AX)(SI*1)
+	ADDQ         $0x00000008, BX
+	JZ           done1
+	MOVQ         BX, R8
+	LEAQ         tails<>+32(SB), DI
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y0
+	VMASKMOVPS   (CX)(SI*1), Y0, Y1
+	VMASKMOVPS   (DX)(SI*1), Y0, Y0
+	VMINPS       Y0, Y1, Y0
+	VCMPPS       $0x03, Y1, Y1, Y2
+	VBLENDVPS    Y2, Y1, Y0, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(SI*1), AX
+	TESTQ        $0x00000004, BX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, BX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, BX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET
@@ -1178,17 +1538,37 @@ loop4:
 	JGE       loop4
 
 end5:
-	ADDQ       $0x00000008, DX
-	JZ         done1
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y1
-	VMASKMOVPS (CX)(BX*1), Y1, Y2
-	VMINPS     Y0, Y2, Y0
-	VCMPPS     $0x03, Y2, Y2, Y3
-	VBLENDVPS  Y3, Y2, Y0, Y0
-	VMASKMOVPS Y0, Y1, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y1
+	VMASKMOVPS   (CX)(BX*1), Y1, Y1
+	VMINPS       Y0, Y1, Y0
+	VCMPPS       $0x03, Y1, Y1, Y2
+	VBLENDVPS    Y2, Y1, Y0, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, DX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, DX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET

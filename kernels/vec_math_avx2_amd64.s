@@ -52,36 +52,56 @@ loop2:
 	JGE         loop2
 
 end3:
-	ADDQ        $0x00000008, DX
-	JZ          done1
-	LEAQ        tails<>+32(SB), SI
-	NEGQ        DX
-	VMOVUPS     (SI)(DX*4), Y8
-	VMASKMOVPS  (CX)(BX*1), Y8, Y9
-	VMOVUPS     Y0, Y10
-	VFMADD231PS Y1, Y9, Y10
-	VSUBPS      Y0, Y10, Y0
-	VMOVUPS     Y9, Y1
-	VFMADD231PS numberbf318000<>+0(SB), Y0, Y1
-	VFMADD231PS number395e8083<>+0(SB), Y0, Y1
-	VPSLLD      $0x17, Y10, Y10
-	VMOVUPS     Y7, Y0
-	VFMADD213PS Y6, Y1, Y0
-	VFMADD213PS Y5, Y1, Y0
-	VFMADD213PS Y4, Y1, Y0
-	VFMADD213PS Y3, Y1, Y0
-	VFMADD213PS Y2, Y1, Y0
-	VFMADD213PS Y2, Y1, Y0
-	VPADDD      Y10, Y0, Y0
-	VXORPS      Y1, Y1, Y1
-	VCMPPS      $0x11, numberc2aeac4f<>+0(SB), Y9, Y2
-	VBLENDVPS   Y2, Y1, Y0, Y0
-	VCMPPS      $0x1e, number42b17217<>+0(SB), Y9, Y1
-	VBLENDVPS   Y1, number7f800000<>+0(SB), Y0, Y0
-	VCMPPS      $0x03, Y9, Y9, Y1
-	VBLENDVPS   Y1, Y9, Y0, Y0
-	VMASKMOVPS  Y0, Y8, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y8
+	VMASKMOVPS   (CX)(BX*1), Y8, Y8
+	VMOVUPS      Y0, Y9
+	VFMADD231PS  Y1, Y8, Y9
+	VSUBPS       Y0, Y9, Y0
+	VMOVUPS      Y8, Y1
+	VFMADD231PS  numberbf318000<>+0(SB), Y0, Y1
+	VFMADD231PS  number395e8083<>+0(SB), Y0, Y1
+	VPSLLD       $0x17, Y9, Y9
+	VMOVUPS      Y7, Y0
+	VFMADD213PS  Y6, Y1, Y0
+	VFMADD213PS  Y5, Y1, Y0
+	VFMADD213PS  Y4, Y1, Y0
+	VFMADD213PS  Y3, Y1, Y0
+	VFMADD213PS  Y2, Y1, Y0
+	VFMADD213PS  Y2, Y1, Y0
+	VPADDD       Y9, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCMPPS       $0x11, numberc2aeac4f<>+0(SB), Y8, Y2
+	VBLENDVPS    Y2, Y1, Y0, Y0
+	VCMPPS       $0x1e, number42b17217<>+0(SB), Y8, Y1
+	VBLENDVPS    Y1, number7f800000<>+0(SB), Y0, Y0
+	VCMPPS       $0x03, Y8, Y8, Y1
+	VBLENDVPS    Y1, Y8, Y0, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip4
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip4:
+	TESTQ     $0x00000002, DX
+	JZ        skip5
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip5:
+	TESTQ  $0x00000001, DX
+	JZ     skip6
+	VMOVSS X0, (AX)
+
+skip6:
 done1:
 	VZEROUPPER
 	RET
@@ -285,39 +305,59 @@ loop2:
 	JGE         loop2
 
 end3:
-	ADDQ        $0x00000008, DX
-	JZ          done1
-	LEAQ        tails<>+32(SB), SI
-	NEGQ        DX
-	VMOVUPS     (SI)(DX*4), Y8
-	VMASKMOVPS  (CX)(BX*1), Y8, Y9
-	VANDPS      number7fffffff<>+0(SB), Y9, Y10
-	VMOVAPS     number41200000<>+0(SB), Y11
-	VMINPS      Y10, Y11, Y10
-	VADDPS      Y10, Y10, Y10
-	VMOVUPS     Y0, Y11
-	VFMADD231PS Y1, Y10, Y11
-	VSUBPS      Y0, Y11, Y0
-	VMOVUPS     Y10, Y1
-	VFMADD231PS numberbf318000<>+0(SB), Y0, Y1
-	VFMADD231PS number395e8083<>+0(SB), Y0, Y1
-	VPSLLD      $0x17, Y11, Y11
-	VMOVUPS     Y7, Y0
-	VFMADD213PS Y6, Y1, Y0
-	VFMADD213PS Y5, Y1, Y0
-	VFMADD213PS Y4, Y1, Y0
-	VFMADD213PS Y3, Y1, Y0
-	VMULPS      Y1, Y1, Y3
-	VFMADD213PS Y1, Y3, Y0
-	VSUBPS      Y2, Y11, Y1
-	VFMADD213PS Y1, Y11, Y0
-	VADDPS      number40000000<>+0(SB), Y0, Y1
-	VDIVPS      Y1, Y0, Y0
-	VANDPS      number7fffffff<>+0(SB), Y0, Y0
-	VANDPS      number80000000<>+0(SB), Y9, Y1
-	VORPS       Y1, Y0, Y0
-	VMASKMOVPS  Y0, Y8, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y8
+	VMASKMOVPS   (CX)(BX*1), Y8, Y8
+	VANDPS       number7fffffff<>+0(SB), Y8, Y9
+	VMOVAPS      number41200000<>+0(SB), Y10
+	VMINPS       Y9, Y10, Y9
+	VADDPS       Y9, Y9, Y9
+	VMOVUPS      Y0, Y10
+	VFMADD231PS  Y1, Y9, Y10
+	VSUBPS       Y0, Y10, Y0
+	VMOVUPS      Y9, Y1
+	VFMADD231PS  numberbf318000<>+0(SB), Y0, Y1
+	VFMADD231PS  number395e8083<>+0(SB), Y0, Y1
+	VPSLLD       $0x17, Y10, Y10
+	VMOVUPS      Y7, Y0
+	VFMADD213PS  Y6, Y1, Y0
+	VFMADD213PS  Y5, Y1, Y0
+	VFMADD213PS  Y4, Y1, Y0
+	VFMADD213PS  Y3, Y1, Y0
+	VMULPS       Y1, Y1, Y3
+	VFMADD213PS  Y1, Y3, Y0
+	VSUBPS       Y2, Y10, Y1
+	VFMADD213PS  Y1, Y10, Y0
+	VADDPS       number40000000<>+0(SB), Y0, Y1
+	VDIVPS       Y1, Y0, Y0
+	VANDPS       number7fffffff<>+0(SB), Y0, Y0
+	VANDPS       number80000000<>+0(SB), Y8, Y1
+	VORPS        Y1, Y0, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip4
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip4:
+	TESTQ     $0x00000002, DX
+	JZ        skip5
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip5:
+	TESTQ  $0x00000001, DX
+	JZ     skip6
+	VMOVSS X0, (AX)
+
+skip6:
 done1:
 	VZEROUPPER
 	RET
@@ -420,36 +460,56 @@ loop2:
 	JGE         loop2
 
 end3:
-	ADDQ        $0x00000008, DX
-	JZ          done1
-	LEAQ        tails<>+32(SB), SI
-	NEGQ        DX
-	VMOVUPS     (SI)(DX*4), Y8
-	VMASKMOVPS  (CX)(BX*1), Y8, Y9
-	VXORPS      number80000000<>+0(SB), Y9, Y9
-	VMOVAPS     numberc2aeac4f<>+0(SB), Y10
-	VMAXPS      Y9, Y10, Y9
-	VMOVAPS     number42b17217<>+0(SB), Y10
-	VMINPS      Y9, Y10, Y9
-	VMOVUPS     Y0, Y10
-	VFMADD231PS Y1, Y9, Y10
-	VSUBPS      Y0, Y10, Y0
-	VMOVUPS     Y9, Y1
-	VFMADD231PS numberbf318000<>+0(SB), Y0, Y1
-	VFMADD231PS number395e8083<>+0(SB), Y0, Y1
-	VPSLLD      $0x17, Y10, Y10
-	VMOVUPS     Y7, Y0
-	VFMADD213PS Y6, Y1, Y0
-	VFMADD213PS Y5, Y1, Y0
-	VFMADD213PS Y4, Y1, Y0
-	VFMADD213PS Y3, Y1, Y0
-	VFMADD213PS Y2, Y1, Y0
-	VFMADD213PS Y2, Y1, Y0
-	VMULPS      Y10, Y0, Y0
-	VADDPS      Y2, Y0, Y0
-	VDIVPS      Y0, Y2, Y0
-	VMASKMOVPS  Y0, Y8, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y8
+	VMASKMOVPS   (CX)(BX*1), Y8, Y8
+	VXORPS       number80000000<>+0(SB), Y8, Y8
+	VMOVAPS      numberc2aeac4f<>+0(SB), Y9
+	VMAXPS       Y8, Y9, Y8
+	VMOVAPS      number42b17217<>+0(SB), Y9
+	VMINPS       Y8, Y9, Y8
+	VMOVUPS      Y0, Y9
+	VFMADD231PS  Y1, Y8, Y9
+	VSUBPS       Y0, Y9, Y0
+	VMOVUPS      Y8, Y1
+	VFMADD231PS  numberbf318000<>+0(SB), Y0, Y1
+	VFMADD231PS  number395e8083<>+0(SB), Y0, Y1
+	VPSLLD       $0x17, Y9, Y9
+	VMOVUPS      Y7, Y0
+	VFMADD213PS  Y6, Y1, Y0
+	VFMADD213PS  Y5, Y1, Y0
+	VFMADD213PS  Y4, Y1, Y0
+	VFMADD213PS  Y3, Y1, Y0
+	VFMADD213PS  Y2, Y1, Y0
+	VFMADD213PS  Y2, Y1, Y0
+	VMULPS       Y9, Y0, Y0
+	VADDPS       Y2, Y0, Y0
+	VDIVPS       Y0, Y2, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip4
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip4:
+	TESTQ     $0x00000002, DX
+	JZ        skip5
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip5:
+	TESTQ  $0x00000001, DX
+	JZ     skip6
+	VMOVSS X0, (AX)
+
+skip6:
 done1:
 	VZEROUPPER
 	RET
@@ -529,68 +589,88 @@ loop2:
 	JGE         loop2
 
 end3:
-	ADDQ        $0x00000008, DX
-	JZ          done1
-	LEAQ        tails<>+32(SB), SI
-	NEGQ        DX
-	VMOVUPS     (SI)(DX*4), Y3
-	VMASKMOVPS  (CX)(BX*1), Y3, Y4
-	VANDPS      number7fffffff<>+0(SB), Y4, Y5
-	VMOVAPS     number41800000<>+0(SB), Y6
-	VMINPS      Y5, Y6, Y6
-	VMOVUPS     Y0, Y7
-	VFMADD231PS number3ec00000<>+0(SB), Y6, Y7
-	VDIVPS      Y7, Y0, Y7
-	VMOVAPS     number3d7b9b59<>+0(SB), Y8
-	VFMADD213PS numberbe92d82e<>+0(SB), Y7, Y8
-	VFMADD213PS number3edcd95d<>+0(SB), Y7, Y8
-	VFMADD213PS numberbe69b854<>+0(SB), Y7, Y8
-	VFMADD213PS number3e8bbe5a<>+0(SB), Y7, Y8
-	VFMADD213PS number3df9836c<>+0(SB), Y7, Y8
-	VFMADD213PS number3e52282c<>+0(SB), Y7, Y8
-	VFMADD213PS number3e57b782<>+0(SB), Y7, Y8
-	VFMADD213PS number3e58b108<>+0(SB), Y7, Y8
-	VMULPS      Y7, Y8, Y7
-	VMULPS      Y6, Y6, Y8
-	VMOVUPS     Y6, Y9
-	VFMSUB213PS Y8, Y6, Y9
-	VMULPS      numberbf800000<>+0(SB), Y8, Y6
-	VMOVUPS     Y1, Y8
-	VFMADD231PS Y2, Y6, Y8
-	VSUBPS      Y1, Y8, Y1
-	VMOVUPS     Y6, Y2
-	VFMADD231PS numberbf318000<>+0(SB), Y1, Y2
-	VFMADD231PS number395e8083<>+0(SB), Y1, Y2
-	VPSLLD      $0x17, Y8, Y8
-	VFMADD231PS numberbf800000<>+0(SB), Y9, Y2
-	VMOVAPS     number3ab5222d<>+0(SB), Y1
-	VFMADD213PS number3c091dae<>+0(SB), Y2, Y1
-	VFMADD213PS number3d2aac5e<>+0(SB), Y2, Y1
-	VFMADD213PS number3e2aaa48<>+0(SB), Y2, Y1
-	VFMADD213PS number3efffffe<>+0(SB), Y2, Y1
-	VFMADD213PS Y0, Y2, Y1
-	VFMADD213PS Y0, Y2, Y1
-	VCMPPS      $0x11, numberc2aeac4f<>+0(SB), Y6, Y2
-	VMULPS      Y8, Y1, Y1
-	VANDNPS     Y1, Y2, Y1
-	VMULPS      Y1, Y7, Y1
-	VSUBPS      Y1, Y0, Y1
-	VANDPS      number7fffffff<>+0(SB), Y1, Y1
-	VANDPS      number80000000<>+0(SB), Y4, Y2
-	VORPS       Y2, Y1, Y1
-	VMULPS      Y4, Y4, Y2
-	VMOVAPS     number38a3b8fe<>+0(SB), Y6
-	VFMADD213PS numberba51a8af<>+0(SB), Y2, Y6
-	VFMADD213PS number3ba9f912<>+0(SB), Y2, Y6
-	VFMADD213PS numberbcdbfb8d<>+0(SB), Y2, Y6
-	VFMADD213PS number3de71673<>+0(SB), Y2, Y6
-	VFMADD213PS numberbec0939f<>+0(SB), Y2, Y6
-	VFMADD213PS number3e0375d4<>+0(SB), Y2, Y6
-	VFMADD213PS Y4, Y4, Y6
-	VCMPPS      $0x12, Y0, Y5, Y0
-	VBLENDVPS   Y0, Y6, Y1, Y0
-	VMASKMOVPS  Y0, Y3, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y3
+	VMASKMOVPS   (CX)(BX*1), Y3, Y3
+	VANDPS       number7fffffff<>+0(SB), Y3, Y4
+	VMOVAPS      number41800000<>+0(SB), Y5
+	VMINPS       Y4, Y5, Y5
+	VMOVUPS      Y0, Y6
+	VFMADD231PS  number3ec00000<>+0(SB), Y5, Y6
+	VDIVPS       Y6, Y0, Y6
+	VMOVAPS      number3d7b9b59<>+0(SB), Y7
+	VFMADD213PS  numberbe92d82e<>+0(SB), Y6, Y7
+	VFMADD213PS  number3edcd95d<>+0(SB), Y6, Y7
+	VFMADD213PS  numberbe69b854<>+0(SB), Y6, Y7
+	VFMADD213PS  number3e8bbe5a<>+0(SB), Y6, Y7
+	VFMADD213PS  number3df9836c<>+0(SB), Y6, Y7
+	VFMADD213PS  number3e52282c<>+0(SB), Y6, Y7
+	VFMADD213PS  number3e57b782<>+0(SB), Y6, Y7
+	VFMADD213PS  number3e58b108<>+0(SB), Y6, Y7
+	VMULPS       Y6, Y7, Y6
+	VMULPS       Y5, Y5, Y7
+	VMOVUPS      Y5, Y8
+	VFMSUB213PS  Y7, Y5, Y8
+	VMULPS       numberbf800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y1, Y7
+	VFMADD231PS  Y2, Y5, Y7
+	VSUBPS       Y1, Y7, Y1
+	VMOVUPS      Y5, Y2
+	VFMADD231PS  numberbf318000<>+0(SB), Y1, Y2
+	VFMADD231PS  number395e8083<>+0(SB), Y1, Y2
+	VPSLLD       $0x17, Y7, Y7
+	VFMADD231PS  numberbf800000<>+0(SB), Y8, Y2
+	VMOVAPS      number3ab5222d<>+0(SB), Y1
+	VFMADD213PS  number3c091dae<>+0(SB), Y2, Y1
+	VFMADD213PS  number3d2aac5e<>+0(SB), Y2, Y1
+	VFMADD213PS  number3e2aaa48<>+0(SB), Y2, Y1
+	VFMADD213PS  number3efffffe<>+0(SB), Y2, Y1
+	VFMADD213PS  Y0, Y2, Y1
+	VFMADD213PS  Y0, Y2, Y1
+	VCMPPS       $0x11, numberc2aeac4f<>+0(SB), Y5, Y2
+	VMULPS       Y7, Y1, Y1
+	VANDNPS      Y1, Y2, Y1
+	VMULPS       Y1, Y6, Y1
+	VSUBPS       Y1, Y0, Y1
+	VANDPS       number7fffffff<>+0(SB), Y1, Y1
+	VANDPS       number80000000<>+0(SB), Y3, Y2
+	VORPS        Y2, Y1, Y1
+	VMULPS       Y3, Y3, Y2
+	VMOVAPS      number38a3b8fe<>+0(SB), Y5
+	VFMADD213PS  numberba51a8af<>+0(SB), Y2, Y5
+	VFMADD213PS  number3ba9f912<>+0(SB), Y2, Y5
+	VFMADD213PS  numberbcdbfb8d<>+0(SB), Y2, Y5
+	VFMADD213PS  number3de71673<>+0(SB), Y2, Y5
+	VFMADD213PS  numberbec0939f<>+0(SB), Y2, Y5
+	VFMADD213PS  number3e0375d4<>+0(SB), Y2, Y5
+	VFMADD213PS  Y3, Y3, Y5
+	VCMPPS       $0x12, Y0, Y4, Y0
+	VBLENDVPS    Y0, Y5, Y1, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip4
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip4:
+	TESTQ     $0x00000002, DX
+	JZ        skip5
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip5:
+	TESTQ  $0x00000001, DX
+	JZ     skip6
+	VMOVSS X0, (AX)
+
+skip6:
 done1:
 	VZEROUPPER
 	RET
@@ -855,58 +935,78 @@ loop2:
 	JGE         loop2
 
 end3:
-	ADDQ        $0x00000008, DX
-	JZ          done1
-	LEAQ        tails<>+32(SB), SI
-	NEGQ        DX
-	VMOVUPS     (SI)(DX*4), Y8
-	VMASKMOVPS  (CX)(BX*1), Y8, Y9
-	VANDPS      number7fffffff<>+0(SB), Y9, Y10
-	VMOVAPS     number41800000<>+0(SB), Y11
-	VMINPS      Y10, Y11, Y10
-	VMOVUPS     Y0, Y11
-	VFMADD231PS number3ec00000<>+0(SB), Y10, Y11
-	VDIVPS      Y11, Y0, Y11
-	VMOVAPS     number3d7b9b59<>+0(SB), Y12
-	VFMADD213PS numberbe92d82e<>+0(SB), Y11, Y12
-	VFMADD213PS number3edcd95d<>+0(SB), Y11, Y12
-	VFMADD213PS numberbe69b854<>+0(SB), Y11, Y12
-	VFMADD213PS number3e8bbe5a<>+0(SB), Y11, Y12
-	VFMADD213PS number3df9836c<>+0(SB), Y11, Y12
-	VFMADD213PS number3e52282c<>+0(SB), Y11, Y12
-	VFMADD213PS number3e57b782<>+0(SB), Y11, Y12
-	VFMADD213PS number3e58b108<>+0(SB), Y11, Y12
-	VMULPS      Y11, Y12, Y11
-	VMULPS      Y10, Y10, Y12
-	VMOVUPS     Y10, Y13
-	VFMSUB213PS Y12, Y10, Y13
-	VMULPS      numberbf800000<>+0(SB), Y12, Y10
-	VMOVUPS     Y1, Y12
-	VFMADD231PS Y2, Y10, Y12
-	VSUBPS      Y1, Y12, Y1
-	VMOVUPS     Y10, Y2
-	VFMADD231PS numberbf318000<>+0(SB), Y1, Y2
-	VFMADD231PS number395e8083<>+0(SB), Y1, Y2
-	VPSLLD      $0x17, Y12, Y12
-	VFMADD231PS numberbf800000<>+0(SB), Y13, Y2
-	VMOVUPS     Y7, Y1
-	VFMADD213PS Y6, Y2, Y1
-	VFMADD213PS Y5, Y2, Y1
-	VFMADD213PS Y4, Y2, Y1
-	VFMADD213PS Y3, Y2, Y1
-	VFMADD213PS Y0, Y2, Y1
-	VFMADD213PS Y0, Y2, Y1
-	VCMPPS      $0x11, numberc2aeac4f<>+0(SB), Y10, Y0
-	VMULPS      Y12, Y1, Y1
-	VANDNPS     Y1, Y0, Y1
-	VMULPS      Y1, Y11, Y0
-	VXORPS      Y1, Y1, Y1
-	VMOVAPS     number40000000<>+0(SB), Y2
-	VSUBPS      Y0, Y2, Y2
-	VCMPPS      $0x11, Y1, Y9, Y1
-	VBLENDVPS   Y1, Y2, Y0, Y0
-	VMASKMOVPS  Y0, Y8, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y8
+	VMASKMOVPS   (CX)(BX*1), Y8, Y8
+	VANDPS       number7fffffff<>+0(SB), Y8, Y9
+	VMOVAPS      number41800000<>+0(SB), Y10
+	VMINPS       Y9, Y10, Y9
+	VMOVUPS      Y0, Y10
+	VFMADD231PS  number3ec00000<>+0(SB), Y9, Y10
+	VDIVPS       Y10, Y0, Y10
+	VMOVAPS      number3d7b9b59<>+0(SB), Y11
+	VFMADD213PS  numberbe92d82e<>+0(SB), Y10, Y11
+	VFMADD213PS  number3edcd95d<>+0(SB), Y10, Y11
+	VFMADD213PS  numberbe69b854<>+0(SB), Y10, Y11
+	VFMADD213PS  number3e8bbe5a<>+0(SB), Y10, Y11
+	VFMADD213PS  number3df9836c<>+0(SB), Y10, Y11
+	VFMADD213PS  number3e52282c<>+0(SB), Y10, Y11
+	VFMADD213PS  number3e57b782<>+0(SB), Y10, Y11
+	VFMADD213PS  number3e58b108<>+0(SB), Y10, Y11
+	VMULPS       Y10, Y11, Y10
+	VMULPS       Y9, Y9, Y11
+	VMOVUPS      Y9, Y12
+	VFMSUB213PS  Y11, Y9, Y12
+	VMULPS       numberbf800000<>+0(SB), Y11, Y9
+	VMOVUPS      Y1, Y11
+	VFMADD231PS  Y2, Y9, Y11
+	VSUBPS       Y1, Y11, Y1
+	VMOVUPS      Y9, Y2
+	VFMADD231PS  numberbf318000<>+0(SB), Y1, Y2
+	VFMADD231PS  number395e8083<>+0(SB), Y1, Y2
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  numberbf800000<>+0(SB), Y12, Y2
+	VMOVUPS      Y7, Y1
+	VFMADD213PS  Y6, Y2, Y1
+	VFMADD213PS  Y5, Y2, Y1
+	VFMADD213PS  Y4, Y2, Y1
+	VFMADD213PS  Y3, Y2, Y1
+	VFMADD213PS  Y0, Y2, Y1
+	VFMADD213PS  Y0, Y2, Y1
+	VCMPPS       $0x11, numberc2aeac4f<>+0(SB), Y9, Y0
+	VMULPS       Y11, Y1, Y1
+	VANDNPS      Y1, Y0, Y1
+	VMULPS       Y1, Y10, Y0
+	VXORPS       Y1, Y1, Y1
+	VMOVAPS      number40000000<>+0(SB), Y2
+	VSUBPS       Y0, Y2, Y2
+	VCMPPS       $0x11, Y1, Y8, Y1
+	VBLENDVPS    Y1, Y2, Y0, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip4
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip4:
+	TESTQ     $0x00000002, DX
+	JZ        skip5
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip5:
+	TESTQ  $0x00000001, DX
+	JZ     skip6
+	VMOVSS X0, (AX)
+
+skip6:
 done1:
 	VZEROUPPER
 	RET
@@ -966,43 +1066,63 @@ loop2:
 	JGE         loop2
 
 end3:
-	ADDQ        $0x00000008, DX
-	JZ          done1
-	LEAQ        tails<>+32(SB), SI
-	NEGQ        DX
-	VMOVUPS     (SI)(DX*4), Y8
-	VMASKMOVPS  (CX)(BX*1), Y8, Y9
-	VMOVAPS     number3f3504f3<>+0(SB), Y10
-	VPSUBD      Y10, Y9, Y10
-	VPSRAD      $0x17, Y10, Y10
-	VPSLLD      $0x17, Y10, Y11
-	VPSUBD      Y11, Y9, Y11
-	VSUBPS      number3f800000<>+0(SB), Y11, Y11
-	VCVTDQ2PS   Y10, Y10
-	VMULPS      Y11, Y11, Y12
-	VMULPS      Y11, Y12, Y13
-	VMOVUPS     Y7, Y7
-	VFMADD213PS Y6, Y11, Y7
-	VFMADD213PS Y5, Y11, Y7
-	VFMADD213PS Y4, Y11, Y7
-	VFMADD213PS Y3, Y11, Y7
-	VFMADD213PS Y2, Y11, Y7
-	VFMADD213PS Y1, Y11, Y7
-	VFMADD213PS Y0, Y11, Y7
-	VMULPS      Y7, Y13, Y0
-	VFMADD231PS numberb95e8083<>+0(SB), Y10, Y0
-	VFMADD231PS numberbf000000<>+0(SB), Y12, Y0
-	VADDPS      Y0, Y11, Y0
-	VFMADD231PS number3f318000<>+0(SB), Y10, Y0
-	VCMPPS      $0x11, number00800000<>+0(SB), Y9, Y1
-	VBLENDVPS   Y1, numberff800000<>+0(SB), Y0, Y0
-	VXORPS      Y1, Y1, Y1
-	VCMPPS      $0x11, Y1, Y9, Y1
-	VBLENDVPS   Y1, number7fc00000<>+0(SB), Y0, Y0
-	VCMPPS      $0x16, number7f7fffff<>+0(SB), Y9, Y1
-	VBLENDVPS   Y1, Y9, Y0, Y0
-	VMASKMOVPS  Y0, Y8, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y8
+	VMASKMOVPS   (CX)(BX*1), Y8, Y8
+	VMOVAPS      number3f3504f3<>+0(SB), Y9
+	VPSUBD       Y9, Y8, Y9
+	VPSRAD       $0x17, Y9, Y9
+	VPSLLD       $0x17, Y9, Y10
+	VPSUBD       Y10, Y8, Y10
+	VSUBPS       number3f800000<>+0(SB), Y10, Y10
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y10, Y10, Y11
+	VMULPS       Y10, Y11, Y12
+	VMOVUPS      Y7, Y7
+	VFMADD213PS  Y6, Y10, Y7
+	VFMADD213PS  Y5, Y10, Y7
+	VFMADD213PS  Y4, Y10, Y7
+	VFMADD213PS  Y3, Y10, Y7
+	VFMADD213PS  Y2, Y10, Y7
+	VFMADD213PS  Y1, Y10, Y7
+	VFMADD213PS  Y0, Y10, Y7
+	VMULPS       Y7, Y12, Y0
+	VFMADD231PS  numberb95e8083<>+0(SB), Y9, Y0
+	VFMADD231PS  numberbf000000<>+0(SB), Y11, Y0
+	VADDPS       Y0, Y10, Y0
+	VFMADD231PS  number3f318000<>+0(SB), Y9, Y0
+	VCMPPS       $0x11, number00800000<>+0(SB), Y8, Y1
+	VBLENDVPS    Y1, numberff800000<>+0(SB), Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VCMPPS       $0x11, Y1, Y8, Y1
+	VBLENDVPS    Y1, number7fc00000<>+0(SB), Y0, Y0
+	VCMPPS       $0x16, number7f7fffff<>+0(SB), Y8, Y1
+	VBLENDVPS    Y1, Y8, Y0, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip4
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip4:
+	TESTQ     $0x00000002, DX
+	JZ        skip5
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip5:
+	TESTQ  $0x00000001, DX
+	JZ     skip6
+	VMOVSS X0, (AX)
+
+skip6:
 done1:
 	VZEROUPPER
 	RET
@@ -1220,41 +1340,61 @@ loop2:
 	JGE         loop2
 
 end3:
-	ADDQ        $0x00000008, DX
-	JZ          done1
-	LEAQ        tails<>+32(SB), SI
-	NEGQ        DX
-	VMOVUPS     (SI)(DX*4), Y8
-	VMASKMOVPS  (CX)(BX*1), Y8, Y9
-	VMOVAPS     numberc2c80000<>+0(SB), Y10
-	VMAXPS      Y9, Y10, Y9
-	VMULPS      Y9, Y9, Y10
-	VMULPS      number3d372713<>+0(SB), Y10, Y10
-	VFMADD213PS Y9, Y9, Y10
-	VMULPS      numberbfcc422a<>+0(SB), Y10, Y10
-	VMOVAPS     numberc2aeac4f<>+0(SB), Y11
-	VMAXPS      Y10, Y11, Y10
-	VMOVAPS     number42b17217<>+0(SB), Y11
-	VMINPS      Y10, Y11, Y10
-	VMOVUPS     Y0, Y11
-	VFMADD231PS Y1, Y10, Y11
-	VSUBPS      Y0, Y11, Y0
-	VMOVUPS     Y10, Y1
-	VFMADD231PS numberbf318000<>+0(SB), Y0, Y1
-	VFMADD231PS number395e8083<>+0(SB), Y0, Y1
-	VPSLLD      $0x17, Y11, Y11
-	VMOVUPS     Y7, Y0
-	VFMADD213PS Y6, Y1, Y0
-	VFMADD213PS Y5, Y1, Y0
-	VFMADD213PS Y4, Y1, Y0
-	VFMADD213PS Y3, Y1, Y0
-	VFMADD213PS Y2, Y1, Y0
-	VFMADD213PS Y2, Y1, Y0
-	VMULPS      Y11, Y0, Y0
-	VADDPS      Y2, Y0, Y0
-	VDIVPS      Y0, Y9, Y0
-	VMASKMOVPS  Y0, Y8, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y8
+	VMASKMOVPS   (CX)(BX*1), Y8, Y8
+	VMOVAPS      numberc2c80000<>+0(SB), Y9
+	VMAXPS       Y8, Y9, Y8
+	VMULPS       Y8, Y8, Y9
+	VMULPS       number3d372713<>+0(SB), Y9, Y9
+	VFMADD213PS  Y8, Y8, Y9
+	VMULPS       numberbfcc422a<>+0(SB), Y9, Y9
+	VMOVAPS      numberc2aeac4f<>+0(SB), Y10
+	VMAXPS       Y9, Y10, Y9
+	VMOVAPS      number42b17217<>+0(SB), Y10
+	VMINPS       Y9, Y10, Y9
+	VMOVUPS      Y0, Y10
+	VFMADD231PS  Y1, Y9, Y10
+	VSUBPS       Y0, Y10, Y0
+	VMOVUPS      Y9, Y1
+	VFMADD231PS  numberbf318000<>+0(SB), Y0, Y1
+	VFMADD231PS  number395e8083<>+0(SB), Y0, Y1
+	VPSLLD       $0x17, Y10, Y10
+	VMOVUPS      Y7, Y0
+	VFMADD213PS  Y6, Y1, Y0
+	VFMADD213PS  Y5, Y1, Y0
+	VFMADD213PS  Y4, Y1, Y0
+	VFMADD213PS  Y3, Y1, Y0
+	VFMADD213PS  Y2, Y1, Y0
+	VFMADD213PS  Y2, Y1, Y0
+	VMULPS       Y10, Y0, Y0
+	VADDPS       Y2, Y0, Y0
+	VDIVPS       Y0, Y8, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip4
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip4:
+	TESTQ     $0x00000002, DX
+	JZ        skip5
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip5:
+	TESTQ  $0x00000001, DX
+	JZ     skip6
+	VMOVSS X0, (AX)
+
+skip6:
 done1:
 	VZEROUPPER
 	RET
@@ -1357,58 +1497,78 @@ loop2:
 	JGE         loop2
 
 end3:
-	ADDQ        $0x00000008, DX
-	JZ          done1
-	LEAQ        tails<>+32(SB), SI
-	NEGQ        DX
-	VMOVUPS     (SI)(DX*4), Y6
-	VMASKMOVPS  (CX)(BX*1), Y6, Y7
-	VANDPS      number7fffffff<>+0(SB), Y7, Y8
-	VMOVAPS     number41800000<>+0(SB), Y9
-	VMINPS      Y8, Y9, Y8
-	VMOVUPS     Y0, Y9
-	VFMADD231PS number3e87c3b6<>+0(SB), Y8, Y9
-	VDIVPS      Y9, Y0, Y9
-	VMOVAPS     number3d7b9b59<>+0(SB), Y10
-	VFMADD213PS numberbe92d82e<>+0(SB), Y9, Y10
-	VFMADD213PS number3edcd95d<>+0(SB), Y9, Y10
-	VFMADD213PS numberbe69b854<>+0(SB), Y9, Y10
-	VFMADD213PS number3e8bbe5a<>+0(SB), Y9, Y10
-	VFMADD213PS number3df9836c<>+0(SB), Y9, Y10
-	VFMADD213PS number3e52282c<>+0(SB), Y9, Y10
-	VFMADD213PS number3e57b782<>+0(SB), Y9, Y10
-	VFMADD213PS number3e58b108<>+0(SB), Y9, Y10
-	VMULPS      Y9, Y10, Y9
-	VMULPS      Y8, Y8, Y10
-	VMOVUPS     Y8, Y11
-	VFMSUB213PS Y10, Y8, Y11
-	VMULPS      numberbf000000<>+0(SB), Y10, Y10
-	VMOVUPS     Y1, Y12
-	VFMADD231PS Y2, Y10, Y12
-	VSUBPS      Y1, Y12, Y1
-	VMOVUPS     Y10, Y2
-	VFMADD231PS numberbf318000<>+0(SB), Y1, Y2
-	VFMADD231PS number395e8083<>+0(SB), Y1, Y2
-	VPSLLD      $0x17, Y12, Y12
-	VFMADD231PS numberbf000000<>+0(SB), Y11, Y2
-	VMOVAPS     number3ab5222d<>+0(SB), Y1
-	VFMADD213PS number3c091dae<>+0(SB), Y2, Y1
-	VFMADD213PS Y5, Y2, Y1
-	VFMADD213PS Y4, Y2, Y1
-	VFMADD213PS Y3, Y2, Y1
-	VFMADD213PS Y0, Y2, Y1
-	VFMADD213PS Y0, Y2, Y1
-	VCMPPS      $0x11, numberc2aeac4f<>+0(SB), Y10, Y0
-	VMULPS      Y12, Y1, Y1
-	VANDNPS     Y1, Y0, Y1
-	VMULPS      Y1, Y9, Y0
-	VMULPS      number3f000000<>+0(SB), Y8, Y1
-	VMULPS      Y1, Y0, Y0
-	VXORPS      Y1, Y1, Y1
-	VMAXPS      Y7, Y1, Y1
-	VSUBPS      Y0, Y1, Y0
-	VMASKMOVPS  Y0, Y6, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y6
+	VMASKMOVPS   (CX)(BX*1), Y6, Y6
+	VANDPS       number7fffffff<>+0(SB), Y6, Y7
+	VMOVAPS      number41800000<>+0(SB), Y8
+	VMINPS       Y7, Y8, Y7
+	VMOVUPS      Y0, Y8
+	VFMADD231PS  number3e87c3b6<>+0(SB), Y7, Y8
+	VDIVPS       Y8, Y0, Y8
+	VMOVAPS      number3d7b9b59<>+0(SB), Y9
+	VFMADD213PS  numberbe92d82e<>+0(SB), Y8, Y9
+	VFMADD213PS  number3edcd95d<>+0(SB), Y8, Y9
+	VFMADD213PS  numberbe69b854<>+0(SB), Y8, Y9
+	VFMADD213PS  number3e8bbe5a<>+0(SB), Y8, Y9
+	VFMADD213PS  number3df9836c<>+0(SB), Y8, Y9
+	VFMADD213PS  number3e52282c<>+0(SB), Y8, Y9
+	VFMADD213PS  number3e57b782<>+0(SB), Y8, Y9
+	VFMADD213PS  number3e58b108<>+0(SB), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VMULPS       Y7, Y7, Y9
+	VMOVUPS      Y7, Y10
+	VFMSUB213PS  Y9, Y7, Y10
+	VMULPS       numberbf000000<>+0(SB), Y9, Y9
+	VMOVUPS      Y1, Y11
+	VFMADD231PS  Y2, Y9, Y11
+	VSUBPS       Y1, Y11, Y1
+	VMOVUPS      Y9, Y2
+	VFMADD231PS  numberbf318000<>+0(SB), Y1, Y2
+	VFMADD231PS  number395e8083<>+0(SB), Y1, Y2
+	VPSLLD       $0x17, Y11, Y11
+	VFMADD231PS  numberbf000000<>+0(SB), Y10, Y2
+	VMOVAPS      number3ab5222d<>+0(SB), Y1
+	VFMADD213PS  number3c091dae<>+0(SB), Y2, Y1
+	VFMADD213PS  Y5, Y2, Y1
+	VFMADD213PS  Y4, Y2, Y1
+	VFMADD213PS  Y3, Y2, Y1
+	VFMADD213PS  Y0, Y2, Y1
+	VFMADD213PS  Y0, Y2, Y1
+	VCMPPS       $0x11, numberc2aeac4f<>+0(SB), Y9, Y0
+	VMULPS       Y11, Y1, Y1
+	VANDNPS      Y1, Y0, Y1
+	VMULPS       Y1, Y8, Y0
+	VMULPS       number3f000000<>+0(SB), Y7, Y1
+	VMULPS       Y1, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VMAXPS       Y6, Y1, Y1
+	VSUBPS       Y0, Y1, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip4
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip4:
+	TESTQ     $0x00000002, DX
+	JZ        skip5
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip5:
+	TESTQ  $0x00000001, DX
+	JZ     skip6
+	VMOVSS X0, (AX)
+
+skip6:
 done1:
 	VZEROUPPER
 	RET

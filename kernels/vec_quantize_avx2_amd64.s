@@ -75,9 +75,10 @@ eightEnd4:
 	ADDQ       $0x00000008, DX
 	JZ         done5
 	MOVQ       DX, BX
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       BX
-	VMOVUPS    (SI)(BX*4), Y4
+	MOVQ       BX, SI
+	LEAQ       tails<>+32(SB), BX
+	NEGQ       SI
+	VMOVUPS    (BX)(SI*4), Y4
 	XORQ       BX, BX
 	VMASKMOVPS (CX)(BX*1), Y4, Y4
 	VMULPS     Y0, Y4, Y0
@@ -234,9 +235,10 @@ eightEnd4:
 	ADDQ       $0x00000008, DX
 	JZ         done5
 	MOVQ       DX, BX
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       BX
-	VMOVUPS    (SI)(BX*4), Y6
+	MOVQ       BX, SI
+	LEAQ       tails<>+32(SB), BX
+	NEGQ       SI
+	VMOVUPS    (BX)(SI*4), Y6
 	XORQ       BX, BX
 	VMASKMOVPS (CX)(BX*1), Y6, Y6
 	VMULPS     Y0, Y6, Y0
@@ -333,9 +335,10 @@ eightEnd4:
 	ADDQ       $0x00000008, DX
 	JZ         done5
 	MOVQ       DX, BX
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       BX
-	VMOVUPS    (SI)(BX*4), Y4
+	MOVQ       BX, SI
+	LEAQ       tails<>+32(SB), BX
+	NEGQ       SI
+	VMOVUPS    (BX)(SI*4), Y4
 	XORQ       BX, BX
 	VMASKMOVPS (CX)(BX*1), Y4, Y4
 	VMULPS     Y0, Y4, Y0
@@ -444,9 +447,10 @@ eightEnd4:
 	ADDQ       $0x00000008, DX
 	JZ         done5
 	MOVQ       DX, BX
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       BX
-	VMOVUPS    (SI)(BX*4), Y6
+	MOVQ       BX, SI
+	LEAQ       tails<>+32(SB), BX
+	NEGQ       SI
+	VMOVUPS    (BX)(SI*4), Y6
 	XORQ       BX, BX
 	VMASKMOVPS (CX)(BX*1), Y6, Y6
 	VMULPS     Y0, Y6, Y0
@@ -658,16 +662,36 @@ loop4:
 	JGE       loop4
 
 end5:
-	ADDQ       $0x00000008, DX
-	JZ         done1
-	LEAQ       tails<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y1
-	VMASKMOVPS (CX)(BX*1), Y1, Y2
-	VCVTDQ2PS  Y2, Y2
-	VMULPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (AX)(BX*1)
+	ADDQ         $0x00000008, DX
+	JZ           done1
+	MOVQ         DX, DI
+	LEAQ         tails<>+32(SB), SI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y1
+	VMASKMOVPS   (CX)(BX*1), Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y0
+	VMOVUPS      Y0, Y0
+	LEAQ         (AX)(BX*1), AX
+	TESTQ        $0x00000004, DX
+	JZ           skip6
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x00000010, AX
 
+skip6:
+	TESTQ     $0x00000002, DX
+	JZ        skip7
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x00000008, AX
+
+skip7:
+	TESTQ  $0x00000001, DX
+	JZ     skip8
+	VMOVSS X0, (AX)
+
+skip8:
 done1:
 	VZEROUPPER
 	RET

@@ -50,9 +50,10 @@ loop4:
 end5:
 	ADDQ       $0x00000008, CX
 	JZ         done1
-	LEAQ       tails<>+32(SB), BX
-	NEGQ       CX
-	VMOVUPS    (BX)(CX*4), Y4
+	MOVQ       CX, BX
+	LEAQ       tails<>+32(SB), CX
+	NEGQ       BX
+	VMOVUPS    (CX)(BX*4), Y4
 	VMASKMOVPS (AX)(DX*1), Y4, Y4
 	VADDPS     Y4, Y0, Y0
 
@@ -145,9 +146,10 @@ loop4:
 end5:
 	ADDQ        $0x00000008, CX
 	JZ          done1
-	LEAQ        tails<>+32(SB), BX
-	NEGQ        CX
-	VMOVUPS     (BX)(CX*4), Y5
+	MOVQ        CX, BX
+	LEAQ        tails<>+32(SB), CX
+	NEGQ        BX
+	VMOVUPS     (CX)(BX*4), Y5
 	VMASKMOVPS  (AX)(DX*1), Y5, Y6
 	VSUBPS      Y0, Y6, Y0
 	VXORPS      Y6, Y6, Y6
@@ -217,9 +219,10 @@ loop4:
 end5:
 	ADDQ       $0x00000008, CX
 	JZ         done1
-	LEAQ       tails<>+32(SB), BX
-	NEGQ       CX
-	VMOVUPS    (BX)(CX*4), Y6
+	MOVQ       CX, BX
+	LEAQ       tails<>+32(SB), CX
+	NEGQ       BX
+	VMOVUPS    (CX)(BX*4), Y6
 	VMASKMOVPS (AX)(DX*1), Y6, Y7
 	VCMPPS     $0x03, Y7, Y7, Y8
 	VPSUBD     Y8, Y2, Y2

@@ -64,8 +64,25 @@ func (s *Set) ArgMax(x []float32) int {
 	return max(s.argMax(x), 0)
 }
 
-// argMax is ArgMax with -1 where all values are NaN.
-func (s *Set) argMax(x []float32) int { return slices.Index(x, s.extremes(x).max) }
+// argMax is ArgMax with -1 where all values are NaN. It looks for the value in one block only.
+func (s *Set) argMax(x []float32) int {
+	var maxima [64]float32
+	best, at := float32(math.Inf(-1)), 0
+	for first := 0; first < len(x); first += len(maxima) * topKBlock {
+		part := x[first:min(first+len(maxima)*topKBlock, len(x))]
+		found := maxima[:(len(part)+topKBlock-1)/topKBlock]
+		s.blockMaxima(found, part)
+		for b, m := range found {
+			if m > best {
+				best, at = m, first+b*topKBlock
+			}
+		}
+	}
+	if i := slices.Index(x[at:], best); i >= 0 {
+		return at + i
+	}
+	return -1
+}
 
 // topKBlocks scans only the blocks whose maximum is at least the k-th greatest block maximum: k values are
 // no less than that one, so nothing below it is among the k greatest.

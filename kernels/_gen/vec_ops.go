@@ -234,25 +234,28 @@ func (v *vec) mulZeroBelow(a, b, x reg.VecVirtual, bound float64) reg.VecVirtual
 	return r
 }
 
-// tail is a mask of the first elements of a vector.
-type tail struct{ mask Op }
+// tail is the first elements of a vector: their mask, and their number.
+type tail struct {
+	mask  Op
+	count reg.GPVirtual
+}
 
-// tail returns the mask of the first n elements, 0 < n < lanes; n is overwritten.
+// tail returns the mask of the first n elements, 0 < n < lanes.
 func (v *vec) tail(n reg.GPVirtual) tail {
 	if v.width == zmm {
 		bits, k := v.GP64(), v.K()
 		v.MOVQ(I32(-1), bits)
 		v.BZHIQ(n, bits, bits)
 		v.KMOVW(bits.As32(), k)
-		return tail{k}
+		return tail{k, n}
 	}
 	table := v.pattern("tails", 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff,
 		0xffffffff, 0xffffffff, 0, 0, 0, 0, 0, 0, 0, 0)
-	at, m := v.GP64(), v.YMM()
+	at, back, m := v.GP64(), v.copyOf(n), v.YMM()
 	v.LEAQ(table.Offset(32), at)
-	v.NEGQ(n)
-	v.VMOVUPS(Mem{Base: at, Index: n, Scale: 4}, m)
-	return tail{m}
+	v.NEGQ(back)
+	v.VMOVUPS(Mem{Base: at, Index: back, Scale: 4}, m)
+	return tail{m, n}
 }
 
 // fold combines the lanes of p, which it overwrites, into its first one: in each step the upper half with the
@@ -367,7 +370,33 @@ func (v *vec) storePart(p part, r reg.VecVirtual, base reg.Register) {
 	case v.width == zmm:
 		v.VMOVUPS(r, p.tail.mask, v.at(p, base))
 	default:
-		v.VMASKMOVPS(r, p.tail.mask, v.at(p, base))
+		v.storeFirst(p.tail.count, r, v.at(p, base))
+	}
+}
+
+// storeFirst stores the first n < 8 elements of r in pieces of 4, 2 and 1: VMASKMOVPS to memory takes dozens
+// of cycles on AMD's CPUs.
+func (v *vec) storeFirst(n reg.GPVirtual, r reg.VecVirtual, m Mem) {
+	rest, at := v.load(r), v.GP64()
+	v.LEAQ(m, at)
+	for _, size := range []uint32{4, 2, 1} {
+		skip := v.label("skip")
+		v.TESTQ(U32(size), n)
+		v.JZ(skip)
+		switch size {
+		case 4:
+			v.VMOVUPS(rest.AsX(), Mem{Base: at})
+			v.VEXTRACTF128(imm8(1), rest, rest.AsX())
+		case 2:
+			v.VMOVLPS(rest.AsX(), Mem{Base: at})
+			v.VPERMILPS(imm8(0b1110), rest.AsX(), rest.AsX())
+		case 1:
+			v.VMOVSS(rest.AsX(), Mem{Base: at})
+		}
+		if size > 1 {
+			v.ADDQ(U32(4*size), at)
+		}
+		v.Label(string(skip))
 	}
 }
 

@@ -78,26 +78,31 @@ func (v *vec) softmax(name string, scaled, masked bool) {
 	loop := v.label("row")
 	v.Label(string(loop))
 
-	top := v.maxima(v.copyOf(cols), func(p part) reg.VecVirtual {
+	// Values are scaled and masked in both passes: to store them in the first and load them in the second
+	// costs more, above all where stores cross cache lines.
+	value := func(p part) reg.VecVirtual {
 		y := v.loadPart(p, x)
 		if scaled {
 			y = v.mul(y, scale)
-			if masked {
-				y = v.add(y, v.loadPart(p, mask))
-			}
-			v.storePart(p, y, dst)
+		}
+		if masked {
+			y = v.add(y, v.loadPart(p, mask))
 		}
 		return y
-	})
-	from := x
-	if scaled {
-		from = dst
 	}
+	top := v.maxima(v.copyOf(cols), value)
 	acc := v.lanes32()
+	// What follows the whole vectors of a row stays in a register: a load of what was stored in pieces would
+	// wait for the stores.
+	last := v.zero()
 	v.accumulate(v.copyOf(cols), acc, func(p part, acc reg.VecVirtual) {
-		y := v.expBelow(v.sub(v.loadPart(p, from), top))
-		v.storePart(p, y, dst)
-		v.VADDPS(v.only(p, y, v.zero()), acc, acc)
+		y := v.only(p, v.expBelow(v.sub(value(p), top)), v.zero())
+		v.VADDPS(y, acc, acc)
+		if p.tail == nil {
+			v.VMOVUPS(y, v.at(p, dst))
+		} else {
+			v.VMOVAPS(y, last)
+		}
 	})
 	sum := v.combine(acc, v.VADDPS)
 	inverse := v.reg()
@@ -105,7 +110,11 @@ func (v *vec) softmax(name string, scaled, masked bool) {
 	v.VDIVSS(sum.AsX(), inverse.AsX(), inverse.AsX())
 	inverse = v.spread(inverse)
 	v.elements(v.copyOf(cols), v.group(), func(p part) {
-		v.storePart(p, v.mul(v.loadPart(p, dst), inverse), dst)
+		if p.tail == nil {
+			v.VMOVUPS(v.mul(inverse, v.at(p, dst)), v.at(p, dst))
+		} else {
+			v.storePart(p, v.mul(inverse, last), dst)
+		}
 	})
 
 	if masked {
@@ -163,6 +172,13 @@ func (v *vec) norm(name string, add, centered bool) {
 	loop := v.label("row")
 	v.Label(string(loop))
 
+	last := v.zero() // as in softmax, where sums are stored
+	load := func(p part) reg.VecVirtual {
+		if add && p.tail != nil {
+			return v.load(last)
+		}
+		return v.loadPart(p, sum)
+	}
 	var mean reg.VecVirtual
 	if centered {
 		acc := v.lanes32()
@@ -171,6 +187,9 @@ func (v *vec) norm(name string, add, centered bool) {
 			if add {
 				y = v.add(v.loadPart(p, x), v.loadPart(p, residual))
 				v.storePart(p, y, sum)
+				if p.tail != nil {
+					v.VMOVAPS(y, last)
+				}
 			} else {
 				y = v.loadPart(p, sum)
 			}
@@ -182,7 +201,7 @@ func (v *vec) norm(name string, add, centered bool) {
 	}
 	acc := v.lanes32()
 	v.accumulate(v.copyOf(cols), acc, func(p part, acc reg.VecVirtual) {
-		d := v.loadPart(p, sum)
+		d := load(p)
 		if centered {
 			d = v.only(p, v.sub(d, mean), v.zero())
 		}
@@ -197,7 +216,7 @@ func (v *vec) norm(name string, add, centered bool) {
 	v.VDIVSS(first, one.AsX(), first)
 	scale = v.spread(scale)
 	v.elements(v.copyOf(cols), v.group(), func(p part) {
-		y := v.loadPart(p, sum)
+		y := load(p)
 		if centered {
 			y = v.mul(v.sub(y, mean), scale)
 			if p.tail != nil {
