@@ -39,6 +39,41 @@ func (f *Function) signature() *Signature {
 	return s
 }
 
+// library finds signatures in a graph and its function bodies, where calls may name functions as their op.
+type library struct {
+	functions map[string]*Function
+	asOps     map[string]*Signature
+}
+
+func newLibrary(g *Graph) *library {
+	l := &library{make(map[string]*Function, len(g.functions)), map[string]*Signature{}}
+	for _, f := range g.functions {
+		l.functions[f.Name] = f
+	}
+	return l
+}
+
+// calls reports whether n's op is a function of the library.
+func (l *library) calls(n *Node) bool {
+	_, stock := Lookup(n.op)
+	return !stock && l.functions[n.op] != nil
+}
+
+// signature is Node.Signature with the library known in function bodies as well.
+func (l *library) signature(n *Node) (*Signature, bool) {
+	if sig, ok := Lookup(n.op); ok {
+		return sig, true
+	}
+	if l.asOps[n.op] == nil {
+		f := l.functions[n.op]
+		if f == nil {
+			return nil, false
+		}
+		l.asOps[n.op] = f.signature()
+	}
+	return l.asOps[n.op], true
+}
+
 // maxTypeDepth bounds the search for a dtype through inputs of nodes that do not say theirs.
 const maxTypeDepth = 1000
 
@@ -354,6 +389,11 @@ func (n *Node) InputTypes() ([]tensor.DType, error) {
 	if r.sig == nil {
 		return nil, n.errUnknownOp()
 	}
+	return r.inputTypes()
+}
+
+func (r *AttrReader) inputTypes() ([]tensor.DType, error) {
+	n := r.n
 	var types []tensor.DType
 	for i := range r.sig.Inputs {
 		a := &r.sig.Inputs[i]

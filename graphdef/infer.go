@@ -52,11 +52,7 @@ func Infer(g *Graph) *Shapes { return InferFrom(g, nil) }
 func InferFrom(g *Graph, feeds map[Output]tensor.PartialShape) *Shapes {
 	a := &inference{
 		top: g, feeds: feeds, of: make(map[*Node][]known, len(g.nodes)), errs: map[*Node]error{},
-		functions: make(map[string]*Function, len(g.functions)), bodies: map[*Graph]*body{},
-		legacy: map[string]*Signature{},
-	}
-	for _, f := range g.functions {
-		a.functions[f.Name] = f
+		lib: newLibrary(g), bodies: map[*Graph]*body{},
 	}
 	a.settle(a.body(g, nil))
 	// Functions that nothing calls, of which nothing is known.
@@ -72,15 +68,14 @@ func InferFrom(g *Graph, feeds map[Output]tensor.PartialShape) *Shapes {
 // inference is the state of one Infer: the least that is known of each output over all the ways to reach it. A node is
 // visited again only when an input got less known than before, so that the number of visits is bounded by the ranks.
 type inference struct {
-	top       *Graph
-	feeds     map[Output]tensor.PartialShape
-	functions map[string]*Function
-	legacy    map[string]*Signature // of functions that nodes name as their op
-	bodies    map[*Graph]*body
-	order     []*body // bodies as they were met
-	of        map[*Node][]known
-	errs      map[*Node]error
-	cycles    []error // of Order
+	top    *Graph
+	feeds  map[Output]tensor.PartialShape
+	lib    *library
+	bodies map[*Graph]*body
+	order  []*body // bodies as they were met
+	of     map[*Node][]known
+	errs   map[*Node]error
+	cycles []error // of Order
 }
 
 // body is the graph, or the body of a function.
@@ -203,11 +198,11 @@ func (a *inference) visit(b *body, n *Node) {
 
 func (a *inference) evaluate(b *body, n *Node) []known {
 	delete(a.errs, n)
-	sig, ok := a.signature(n)
+	sig, ok := a.lib.signature(n)
 	if !ok {
 		return a.hinted(n, unknownOutputs(usedOutputs(n)))
 	}
-	c := &ShapeContext{n: n, sig: sig, attrs: &AttrReader{n: n, sig: sig, lookup: a.signature}, calls: &caller{a, b}, producer: a.top.Versions.Producer}
+	c := &ShapeContext{n: n, sig: sig, attrs: &AttrReader{n: n, sig: sig, lookup: a.lib.signature}, calls: &caller{a, b}, producer: a.top.Versions.Producer}
 	if err := c.allocate(); err != nil {
 		a.errs[n] = err
 		return a.hinted(n, unknownOutputs(usedOutputs(n)))
@@ -222,7 +217,7 @@ func (a *inference) evaluate(b *body, n *Node) []known {
 		if i := slices.Index(b.f.Args, n); i >= 0 && i < len(b.args) {
 			c.give(0, b.args[i])
 		}
-	case a.legacy[n.op] == sig:
+	case a.lib.calls(n):
 		err = c.results(n.op, 0)
 	case sig.Shape == nil:
 		c.out = a.hinted(n, c.out)
@@ -246,22 +241,6 @@ func (a *inference) evaluate(b *body, n *Node) []known {
 		}
 	}
 	return c.out
-}
-
-// signature is Node.Signature with the library known in function bodies as well.
-func (a *inference) signature(n *Node) (*Signature, bool) {
-	if sig, ok := Lookup(n.op); ok {
-		return sig, true
-	}
-	if sig := a.legacy[n.op]; sig != nil {
-		return sig, true
-	}
-	f := a.functions[n.op]
-	if f == nil {
-		return nil, false
-	}
-	a.legacy[n.op] = f.signature()
-	return a.legacy[n.op], true
 }
 
 // checkInputs makes sure that shape functions may read every single input of the signature by its place.
@@ -332,7 +311,7 @@ type caller struct {
 // call returns what function name gives for args; ok is false where it is not in the library, calls itself, or has other
 // arguments.
 func (c *caller) call(n *Node, name string, args []known) (results []known, ok bool) {
-	f := c.a.functions[name]
+	f := c.a.lib.functions[name]
 	if f == nil || len(f.Args) != len(args) {
 		return nil, false
 	}

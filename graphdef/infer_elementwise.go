@@ -1,6 +1,7 @@
 package graphdef
 
 import (
+	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -268,10 +269,31 @@ func bitcast(c *ShapeContext) error {
 
 // constant reads dtype and shape of a Const, and its value where it is small.
 func constant(c *ShapeContext) error {
-	a, ok := c.n.Attr("value")
+	s, err := constShape(c.n)
+	if err != nil {
+		return c.errorf("%w", err)
+	}
+	c.set(0, s)
+	d := c.out[0].dtype
+	if n := elements(s); n > maxInts || len(s.Dims()) > 1 || (d != tensor.Int32 && d != tensor.Int64) {
+		return nil
+	}
+	t, err := c.n.Tensor("value")
+	if err != nil {
+		return c.errorf("%w", err)
+	}
+	if t.DType() == d {
+		c.setInts(0, integers(t))
+	}
+	return nil
+}
+
+// constShape reads the shape of a Const without decoding its elements.
+func constShape(n *Node) (tensor.PartialShape, error) {
+	a, _ := n.Attr("value")
 	kind, _, proto := a.field()
-	if !ok || kind != KindTensor {
-		return c.errorf("attribute %q is missing or no tensor", "value")
+	if kind != KindTensor {
+		return unknownShape, fmt.Errorf("attribute %q is missing or no tensor", "value")
 	}
 	s := scalarShape
 	var err error
@@ -282,24 +304,15 @@ func constant(c *ShapeContext) error {
 		return true
 	})
 	if err != nil {
-		return err
+		return unknownShape, err
 	}
 	if _, ok := s.Rank(); !ok {
 		s = scalarShape // as TensorFlow reads it
 	}
-	c.set(0, s)
-	d := c.out[0].dtype
-	if n := elements(s); n < 0 || n > maxInts || len(s.Dims()) > 1 || (d != tensor.Int32 && d != tensor.Int64) {
-		return nil
+	if elements(s) < 0 {
+		return unknownShape, fmt.Errorf("shape of the value has a negative or too many elements, have %v", s)
 	}
-	t, err := a.AsTensor()
-	if err != nil {
-		return err
-	}
-	if t.DType() == d {
-		c.setInts(0, integers(t))
-	}
-	return nil
+	return s, nil
 }
 
 // integers returns the elements of an int32 or int64 tensor.
