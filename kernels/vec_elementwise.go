@@ -57,35 +57,34 @@ func checkLen(name, operand string, n, want int) {
 	}
 }
 
-// Exp writes e^x to dst, which may be x; both have the same length. Results are within 1.1 ulp; below
+// Exp writes e^x to dst, which may be x; both have the same length. Results are within 1 ulp; below
 // -87.33654, where they would be subnormal, they are 0, and above 88.72283 +Inf. NaN stays NaN.
 func (s *Set) Exp(dst, x []float32) { s.unary("Exp", opExp, dst, x) }
 
-// Tanh writes tanh(x) to dst, which may be x, within 4 ulp. Signed zeros and NaN stay.
+// Tanh writes tanh(x) to dst, which may be x, within 3 ulp. Signed zeros and NaN stay.
 func (s *Set) Tanh(dst, x []float32) { s.unary("Tanh", opTanh, dst, x) }
 
-// Sigmoid writes 1/(1+e^-x) to dst, which may be x, within 4 ulp down to the least normal number, below
+// Sigmoid writes 1/(1+e^-x) to dst, which may be x, within 3 ulp down to the least normal number, below
 // which it is 0. NaN stays NaN.
 func (s *Set) Sigmoid(dst, x []float32) { s.unary("Sigmoid", opSigmoid, dst, x) }
 
-// Erf writes the error function of x to dst, which may be x, within 4 ulp. Signed zeros and NaN stay.
+// Erf writes the error function of x to dst, which may be x, within 2 ulp. Signed zeros and NaN stay.
 func (s *Set) Erf(dst, x []float32) { s.unary("Erf", opErf, dst, x) }
 
 // Erfc writes 1-erf(x) to dst, which may be x, within 8 ulp, also in the right tail, where 1-erf(x) would
 // cancel; subnormal results may be 0. NaN stays NaN.
 func (s *Set) Erfc(dst, x []float32) { s.unary("Erfc", opErfc, dst, x) }
 
-// Log writes the natural logarithm of x to dst, which may be x, within 2 ulp. Negative numbers give NaN,
+// Log writes the natural logarithm of x to dst, which may be x, within 1 ulp. Negative numbers give NaN,
 // zeros and positive subnormal numbers -Inf. NaN stays NaN.
 func (s *Set) Log(dst, x []float32) { s.unary("Log", opLog, dst, x) }
 
 // GeluTanh writes x/2 (1+tanh(sqrt(2/pi) (x+0.044715 x^3))) to dst, which may be x: TensorFlow's approximate
-// GELU. The error is within 1e-6 of the result's magnitude, or of 1 where that is less; -Inf gives -0, the
-// limit, and NaN stays NaN.
+// GELU. Results are within 8 ulp or 2e-8; -Inf gives -0, the limit, and NaN stays NaN.
 func (s *Set) GeluTanh(dst, x []float32) { s.unary("GeluTanh", opGeluTanh, dst, x) }
 
-// GeluErf writes the exact GELU, x/2 erfc(-x/sqrt(2)), to dst, which may be x, within 1e-6 relative in the
-// left tail as well, until it becomes 0. -Inf gives 0, the limit; NaN stays NaN.
+// GeluErf writes the exact GELU, x/2 erfc(-x/sqrt(2)), to dst, which may be x, within 8 ulp, also in the left
+// tail until the result is subnormal, where it may be 0. -Inf gives 0, the limit; NaN stays NaN.
 func (s *Set) GeluErf(dst, x []float32) { s.unary("GeluErf", opGeluErf, dst, x) }
 
 // Relu writes max(x, 0) to dst, which may be x; NaN and -0 stay.
