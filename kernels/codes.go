@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"unsafe"
@@ -49,12 +50,21 @@ func (s *Set) LoadS8(dst *Codes, q []int8, m, k, ld int) {
 	checkMatrix("LoadS8", "q", len(q), m, k, ld)
 	dst.reset(m, k, 128)
 	for i := range m {
-		row := dst.row(i)
-		for j, v := range q[min(i*ld, len(q)):][:k] {
-			row[j] = uint8(v) ^ 0x80
-		}
+		flipTop(dst.row(i), q[min(i*ld, len(q)):][:k])
 	}
 	s.widen(dst)
+}
+
+// flipTop writes src with the top bits flipped to dst.
+func flipTop(dst []uint8, src []int8) {
+	j := 0
+	from := unsafe.Slice((*uint8)(unsafe.Pointer(unsafe.SliceData(src))), len(src))
+	for ; j+8 <= len(from); j += 8 {
+		binary.LittleEndian.PutUint64(dst[j:], binary.LittleEndian.Uint64(from[j:])^0x8080808080808080)
+	}
+	for ; j < len(from); j++ {
+		dst[j] = from[j] ^ 0x80
+	}
 }
 
 // LoadU8 makes dst the matrix q - zeroPoint, q being [m, k] with row stride ld.

@@ -91,12 +91,16 @@ func aligned[T any](n int) []T {
 	return s[offset : offset+n : offset+n]
 }
 
-// grow returns buf with length n, of which it keeps nothing; it allocates only when buf is too small.
+// grow returns buf with length n, of which it keeps nothing; it allocates only when buf is too small. A
+// buffer that grows a second time gets room for more.
 func grow[T any](buf []T, n int) []T {
-	if cap(buf) < n {
-		return aligned[T](n + n/2)[:n]
+	switch {
+	case n <= cap(buf):
+		return buf[:n]
+	case cap(buf) == 0:
+		return aligned[T](n)
 	}
-	return buf[:n]
+	return aligned[T](n + n/2)[:n]
 }
 
 // roundUp returns the least multiple of unit that is at least n.

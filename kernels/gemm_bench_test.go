@@ -128,6 +128,30 @@ func BenchmarkAttention(b *testing.B) {
 	}
 }
 
+// BenchmarkAttentionInt8 is BenchmarkAttention on codes.
+func BenchmarkAttentionInt8(b *testing.B) {
+	for _, tier := range testTiers(b)[1:] {
+		s := For(tier)
+		for _, size := range []struct{ m, n, k int }{{4, 13, 32}, {4, 60, 64}, {60, 60, 64}} {
+			for _, transB := range []bool{true, false} {
+				m, n, k := size.m, size.n, size.k
+				ldb := k
+				if !transB {
+					n, k = k, n
+					ldb = n
+				}
+				b.Run(fmt.Sprintf("tier=%s/transB=%v/m=%d/k=%d/n=%d", tier, transB, m, k, n), func(b *testing.B) {
+					a, x, dst := make([]int8, m*k), make([]int8, k*n), make([]float32, m*n)
+					var scratch Scratch
+					peak := peakOf(tier, int8Peak)
+					best := fastest(b, func() { s.MatMulInt8Strided(dst, n, a, k, x, ldb, transB, m, n, k, 0.1, &scratch) })
+					report(b, "GOP/s", 2*m*n*k, best, peak)
+				})
+			}
+		}
+	}
+}
+
 // BenchmarkQuantize times the codes of 16 rows.
 func BenchmarkQuantize(b *testing.B) {
 	for _, tier := range testTiers(b)[1:] {

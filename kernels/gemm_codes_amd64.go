@@ -18,3 +18,14 @@ func quantizeRowAVX2(dst *uint8, x *float32, n int, q *byte)
 //
 //go:noescape
 func widenBytesAVX2(dst *int16, src *uint8, n int)
+
+// widenQuadsAVX2 sign-extends n bytes, a multiple of 64: 16 columns of 4 become 16 columns of the first 2,
+// then 16 columns of the last 2.
+//
+//go:noescape
+func widenQuadsAVX2(dst *int16, src *int8, n int)
+
+// interleaveAVX2 writes the quads of n columns, a multiple of 16, of the four rows at src, ld bytes apart.
+//
+//go:noescape
+func interleaveAVX2(dst *byte, src *byte, ld int, n int)

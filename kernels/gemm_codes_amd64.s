@@ -448,3 +448,92 @@ loop:
 done:
 	VZEROUPPER
 	RET
+
+// func widenQuadsAVX2(dst *int16, src *int8, n int)
+// Requires: AVX, AVX2
+TEXT ·widenQuadsAVX2(SB), NOSPLIT, $0-24
+	MOVQ           dst+0(FP), DI
+	MOVQ           src+8(FP), SI
+	MOVQ           n+16(FP), DX
+	VBROADCASTI128 quadhalves<>+0(SB), Y7
+
+loop:
+	SUBQ         $0x40, DX
+	JLT          done
+	VMOVDQU      (SI), Y0
+	VPSHUFB      Y7, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPMOVSXBW    X0, Y0
+	VPMOVSXBW    X1, Y1
+	VMOVDQU      Y0, (DI)
+	VMOVDQU      Y1, 64(DI)
+	VMOVDQU      32(SI), Y0
+	VPSHUFB      Y7, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPMOVSXBW    X0, Y0
+	VPMOVSXBW    X1, Y1
+	VMOVDQU      Y0, 32(DI)
+	VMOVDQU      Y1, 96(DI)
+	ADDQ         $0x40, SI
+	SUBQ         $-128, DI
+	JMP          loop
+
+done:
+	VZEROUPPER
+	RET
+
+DATA quadhalves<>+0(SB)/1, $0x00
+DATA quadhalves<>+1(SB)/1, $0x01
+DATA quadhalves<>+2(SB)/1, $0x04
+DATA quadhalves<>+3(SB)/1, $0x05
+DATA quadhalves<>+4(SB)/1, $0x08
+DATA quadhalves<>+5(SB)/1, $0x09
+DATA quadhalves<>+6(SB)/1, $0x0c
+DATA quadhalves<>+7(SB)/1, $0x0d
+DATA quadhalves<>+8(SB)/1, $0x02
+DATA quadhalves<>+9(SB)/1, $0x03
+DATA quadhalves<>+10(SB)/1, $0x06
+DATA quadhalves<>+11(SB)/1, $0x07
+DATA quadhalves<>+12(SB)/1, $0x0a
+DATA quadhalves<>+13(SB)/1, $0x0b
+DATA quadhalves<>+14(SB)/1, $0x0e
+DATA quadhalves<>+15(SB)/1, $0x0f
+GLOBL quadhalves<>(SB), RODATA|NOPTR, $16
+
+// func interleaveAVX2(dst *byte, src *byte, ld int, n int)
+// Requires: AVX
+TEXT ·interleaveAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ ld+16(FP), CX
+	MOVQ n+24(FP), DX
+	LEAQ (CX)(CX*2), AX
+
+loop:
+	SUBQ       $0x10, DX
+	JLT        done
+	VMOVDQU    (SI), X0
+	VMOVDQU    (SI)(CX*1), X1
+	VMOVDQU    (SI)(CX*2), X2
+	VMOVDQU    (SI)(AX*1), X3
+	VPUNPCKLBW X1, X0, X4
+	VPUNPCKHBW X1, X0, X5
+	VPUNPCKLBW X3, X2, X6
+	VPUNPCKHBW X3, X2, X7
+	VPUNPCKLWD X6, X4, X0
+	VPUNPCKHWD X6, X4, X1
+	VPUNPCKLWD X7, X5, X2
+	VPUNPCKHWD X7, X5, X3
+	VMOVDQU    X0, (DI)
+	VMOVDQU    X1, 16(DI)
+	VMOVDQU    X2, 32(DI)
+	VMOVDQU    X3, 48(DI)
+	ADDQ       $0x10, SI
+	ADDQ       $0x40, DI
+	JMP        loop
+
+done:
+	VZEROUPPER
+	RET

@@ -5,9 +5,11 @@ import "unsafe"
 // Scratch holds the buffers that strided products need, of one session. The zero value is ready; buffers
 // only grow; a Scratch serves one goroutine at a time.
 type Scratch struct {
-	f32   []float32
-	codes Codes
-	s8    PackedS8
+	f32   []float32 // b transposed
+	codes Codes     // a
+	s8    PackedS8  // b
+	ones  Codes     // a row of ones, which gives column sums
+	scale [1]float32
 }
 
 // MatMulF32Strided writes a x b, [m, n], to dst with row stride ldd. a is [m, k] with row stride lda; b is

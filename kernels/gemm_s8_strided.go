@@ -7,6 +7,7 @@ package kernels
 func (s *Set) MatMulInt8Strided(dst []float32, ldd int, a []int8, lda int, b []int8, ldb int, transB bool,
 	m, n, k int, scale float32, scratch *Scratch) {
 	s.LoadS8(&scratch.codes, a, m, k, lda)
-	s.packS8(&scratch.s8, b, k, n, ldb, transB)
-	s.MatMulInt8(dst, ldd, &scratch.codes, &scratch.s8, []float32{scale}, Epilogue{})
+	s.packComputed(&scratch.s8, &scratch.ones, b, k, n, ldb, transB)
+	scratch.scale[0] = scale
+	s.MatMulInt8(dst, ldd, &scratch.codes, &scratch.s8, scratch.scale[:], Epilogue{})
 }

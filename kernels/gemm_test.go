@@ -319,3 +319,27 @@ func TestFMA32(t *testing.T) {
 		}
 	}
 }
+
+// TestNoAllocations runs every product with buffers that have grown.
+func TestNoAllocations(t *testing.T) {
+	const m, n, k = 5, 70, 40
+	r := rand.New(rand.NewPCG(12, 12))
+	x, b, dst := randomF32(r, m*k, false), randomF32(r, k*n, false), make([]float32, m*n)
+	x8, b8 := toS8(codesOf(r, m*k, -128, 127, "random")), toS8(codesOf(r, k*n, -128, 127, "random"))
+	for _, tier := range testTiers(t) {
+		s := For(tier)
+		w, w8 := s.PackF32(b, k, n, n, false), s.PackS8(b8, k, n, n, false)
+		var codes Codes
+		var scratch Scratch
+		scale := []float32{0.5}
+		if allocs := testing.AllocsPerRun(10, func() {
+			s.MatMulF32(dst, n, x, k, m, w, Epilogue{})
+			s.MatMulF32Strided(dst, n, x, k, b, k, true, m, n, k, &scratch)
+			s.Quantize(&codes, x, m, k, k, Quantization{Scale: 10, Lo: -12, Hi: 12})
+			s.MatMulInt8(dst, n, &codes, w8, scale, Epilogue{})
+			s.MatMulInt8Strided(dst, n, x8, k, b8, n, false, m, n, k, 0.5, &scratch)
+		}); allocs != 0 {
+			t.Errorf("%s: %v allocations", tier, allocs)
+		}
+	}
+}

@@ -19,6 +19,8 @@ func codes(c *build.Context) {
 	quantizeRow(c, true)
 	quantizeRow(c, false)
 	widenBytes(c)
+	widenQuads(c)
+	interleave(c)
 }
 
 // quantizeRow emits the loop of Set.Quantize over one row.
@@ -245,6 +247,79 @@ func widenBytes(c *build.Context) {
 	}
 	c.ADDQ(U8(64), src)
 	c.SUBQ(I8(-128), dst)
+	c.JMP(LabelRef("loop"))
+	c.Label("done")
+	c.VZEROUPPER()
+	c.RET()
+}
+
+// widenQuads emits the loop that makes panels of int16 pairs out of panels of byte quads.
+func widenQuads(c *build.Context) {
+	function(c, "widenQuadsAVX2", "func(dst *int16, src *int8, n int)",
+		"widenQuadsAVX2 sign-extends n bytes, a multiple of 64: 16 columns of 4 become 16 columns of the first 2,",
+		"then 16 columns of the last 2.")
+	// In each lane the first halves of the quads, then the last ones.
+	order := c.StaticGlobal("quadhalves")
+	c.DataAttributes(attr.RODATA | attr.NOPTR)
+	for i, b := range []byte{0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15} {
+		c.AddDatum(i, U8(b))
+	}
+	dst, src, n := reg.RDI, reg.RSI, reg.RDX
+	c.Load(c.Param("dst"), dst)
+	c.Load(c.Param("src"), src)
+	c.Load(c.Param("n"), n)
+	c.VBROADCASTI128(order, reg.Y7)
+	c.Label("loop")
+	c.SUBQ(U8(64), n)
+	c.JLT(LabelRef("done"))
+	for i := range 2 {
+		c.VMOVDQU(Mem{Base: src, Disp: 32 * i}, reg.Y0)
+		c.VPSHUFB(reg.Y7, reg.Y0, reg.Y0)
+		c.VPERMQ(U8(0xd8), reg.Y0, reg.Y0)
+		c.VEXTRACTI128(U8(1), reg.Y0, reg.X1)
+		c.VPMOVSXBW(reg.X0, reg.Y0)
+		c.VPMOVSXBW(reg.X1, reg.Y1)
+		c.VMOVDQU(reg.Y0, Mem{Base: dst, Disp: 32 * i})
+		c.VMOVDQU(reg.Y1, Mem{Base: dst, Disp: 64 + 32*i})
+	}
+	c.ADDQ(U8(64), src)
+	c.SUBQ(I8(-128), dst)
+	c.JMP(LabelRef("loop"))
+	c.Label("done")
+	c.VZEROUPPER()
+	c.RET()
+}
+
+// interleave emits the loop that makes byte quads out of four rows.
+func interleave(c *build.Context) {
+	function(c, "interleaveAVX2", "func(dst, src *byte, ld, n int)",
+		"interleaveAVX2 writes the quads of n columns, a multiple of 16, of the four rows at src, ld bytes apart.")
+	dst, src, ld, n, third := reg.RDI, reg.RSI, reg.RCX, reg.RDX, reg.RAX
+	c.Load(c.Param("dst"), dst)
+	c.Load(c.Param("src"), src)
+	c.Load(c.Param("ld"), ld)
+	c.Load(c.Param("n"), n)
+	c.LEAQ(Mem{Base: ld, Index: ld, Scale: 2}, third)
+	c.Label("loop")
+	c.SUBQ(U8(16), n)
+	c.JLT(LabelRef("done"))
+	c.VMOVDQU(Mem{Base: src}, reg.X0)
+	c.VMOVDQU(Mem{Base: src, Index: ld, Scale: 1}, reg.X1)
+	c.VMOVDQU(Mem{Base: src, Index: ld, Scale: 2}, reg.X2)
+	c.VMOVDQU(Mem{Base: src, Index: third, Scale: 1}, reg.X3)
+	c.VPUNPCKLBW(reg.X1, reg.X0, reg.X4)
+	c.VPUNPCKHBW(reg.X1, reg.X0, reg.X5)
+	c.VPUNPCKLBW(reg.X3, reg.X2, reg.X6)
+	c.VPUNPCKHBW(reg.X3, reg.X2, reg.X7)
+	c.VPUNPCKLWD(reg.X6, reg.X4, reg.X0)
+	c.VPUNPCKHWD(reg.X6, reg.X4, reg.X1)
+	c.VPUNPCKLWD(reg.X7, reg.X5, reg.X2)
+	c.VPUNPCKHWD(reg.X7, reg.X5, reg.X3)
+	for i, r := range []reg.VecPhysical{reg.X0, reg.X1, reg.X2, reg.X3} {
+		c.VMOVDQU(r, Mem{Base: dst, Disp: 16 * i})
+	}
+	c.ADDQ(U8(16), src)
+	c.ADDQ(U8(64), dst)
 	c.JMP(LabelRef("loop"))
 	c.Label("done")
 	c.VZEROUPPER()

@@ -1,0 +1,120 @@
+package kernels
+
+import "unsafe"
+
+// PackS8 packs w, [k, n] with row stride ldw, or with transW its transpose, [n, k] with row stride ldw.
+func (s *Set) PackS8(w []int8, k, n, ldw int, transW bool) *PackedS8 {
+	p := &PackedS8{}
+	s.packQuads(p, w, k, n, ldw, transW)
+	p.ColSum = aligned[int32](roundUp(n, s.tier.panelWidth()))
+	p.narrow = true
+	for i, v := range p.quads {
+		p.ColSum[p.columnOf(i)] += int32(v)
+		p.narrow = p.narrow && -64 <= v && v <= 64
+	}
+	if s.tier == AVX2 && !p.narrow {
+		p.widen()
+		p.quads = nil // products read pairs
+	}
+	return p
+}
+
+// packComputed is PackS8 for an operand of one product: it reuses the buffers of p, takes the column sums
+// from a product with a row of ones, and does not look for narrow weights.
+func (s *Set) packComputed(p *PackedS8, ones *Codes, w []int8, k, n, ldw int, transW bool) {
+	s.packQuads(p, w, k, n, ldw, transW)
+	cols := roundUp(n, s.tier.panelWidth())
+	p.ColSum = grow(p.ColSum, cols)
+	clear(p.ColSum)
+	if n == 0 {
+		return
+	}
+	if s.tier == AVX2 {
+		p.widen()
+	}
+	ones.reset(1, k, 0)
+	for i := range ones.bytes {
+		ones.bytes[i] = 1
+	}
+	s.widen(ones)
+	// With shift 0 the sums that the product starts from count nothing, so it may replace them.
+	s.MatMulInt32(p.ColSum, cols, ones, p)
+}
+
+// columnOf returns the column of element i of p.quads.
+func (p *PackedS8) columnOf(i int) int {
+	width := p.tier.panelWidth()
+	panel := roundUp(p.K, 4) * width
+	return i/panel*width + i/4%width
+}
+
+// packQuads sets all of p but ColSum, narrow and pairs.
+func (s *Set) packQuads(p *PackedS8, w []int8, k, n, ldw int, transW bool) {
+	if transW {
+		checkMatrix("PackS8", "w", len(w), n, k, ldw)
+	} else {
+		checkMatrix("PackS8", "w", len(w), k, n, ldw)
+	}
+	width := s.tier.panelWidth()
+	p.K, p.N, p.tier = k, n, s.tier
+	p.quads = grow(p.quads, roundUp(n, width)*roundUp(k, 4))
+	if k == 0 || n == 0 {
+		return
+	}
+	for j0 := 0; j0 < n; j0 += width {
+		panel := p.quads[j0*roundUp(k, 4):][:width*roundUp(k, 4)]
+		cols := min(width, n-j0)
+		if cols < width || k%4 != 0 {
+			clear(panel)
+		}
+		if transW {
+			s.packColumns(panel, w[j0*ldw:], k, cols, ldw)
+		} else {
+			s.packRows(panel, w[j0:], k, cols, ldw)
+		}
+	}
+}
+
+// packColumns fills a panel from cols columns that are the rows of w. The quads of a column lie side by side
+// there, so that this is a transposition of 4-byte elements.
+func (s *Set) packColumns(panel, w []int8, k, cols, ldw int) {
+	width, whole := s.tier.panelWidth(), k/4
+	if s.tier != Portable && whole >= 8 {
+		transposeAVX2((*byte)(unsafe.Pointer(&panel[0])), 4*width, (*byte)(unsafe.Pointer(&w[0])), ldw, cols, whole)
+	} else {
+		whole = 0
+	}
+	for j := range cols {
+		column := w[j*ldw:][:k]
+		for i := 4 * whole; i < k; i++ {
+			panel[(i/4*width+j)*4+i%4] = column[i]
+		}
+	}
+}
+
+// packRows fills a panel from the first cols columns of w.
+func (s *Set) packRows(panel, w []int8, k, cols, ldw int) {
+	width := s.tier.panelWidth()
+	for i := 0; i < k; i += 4 {
+		quads := panel[i*width:][:4*width]
+		done := 0
+		if s.tier != Portable && i+4 <= k && cols >= 16 {
+			done = cols &^ 15
+			row := (*byte)(unsafe.Pointer(&w[i*ldw]))
+			interleaveAVX2((*byte)(unsafe.Pointer(&quads[0])), row, ldw, done)
+		}
+		for r := i; r < min(i+4, k); r++ {
+			for j, v := range w[r*ldw:][done:cols] {
+				quads[(done+j)*4+r-i] = v
+			}
+		}
+	}
+}
+
+// widen fills p.pairs from p.quads: [quad][column][4] becomes [quad][half][column][2] of int16.
+func (p *PackedS8) widen() {
+	p.pairs = grow(p.pairs, len(p.quads))
+	if len(p.quads) > 0 {
+		widenQuadsAVX2(&p.pairs[0], &p.quads[0], len(p.quads))
+	}
+}
