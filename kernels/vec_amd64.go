@@ -19,7 +19,7 @@ var unaryAVX512 = [unaryCount]unaryRoutine{
 	opRsqrt: rsqrtAVX2, opSquare: squareAVX2, opNeg: negAVX2, opAbs: absAVX2,
 }
 
-func unaryAsm(t Tier, op unary, dst, x []float32) bool {
+func unaryAsm(t Tier, op unaryOp, dst, x []float32) bool {
 	var f unaryRoutine
 	switch t {
 	case AVX2:
@@ -39,7 +39,7 @@ var binaryAVX2 = [binaryCount]func(dst, a, b *float32, n int){
 	opAdd: addAVX2, opSub: subAVX2, opMul: mulAVX2, opDiv: divAVX2, opMax: maxAVX2, opMin: minAVX2,
 }
 
-func binaryAsm(t Tier, op binary, dst, a, b []float32) bool {
+func binaryAsm(t Tier, op binaryOp, dst, a, b []float32) bool {
 	if t == Portable {
 		return false
 	}
@@ -55,7 +55,7 @@ var scalarAVX2 = [binaryCount]func(dst, a *float32, w float32, n int){
 	opScalarSub: scalarSubAVX2, opScalarDiv: scalarDivAVX2, opMaxScalar: maxScalarAVX2, opMinScalar: minScalarAVX2,
 }
 
-func scalarAsm(t Tier, op binary, dst, a []float32, w float32) bool {
+func scalarAsm(t Tier, op binaryOp, dst, a []float32, w float32) bool {
 	if t == Portable {
 		return false
 	}

@@ -5,14 +5,14 @@ import (
 	"math"
 )
 
-// unary names a function of one vector, binary one of two vectors or of a vector and a number.
+// unaryOp names a function of one vector, binaryOp one of two vectors or of a vector and a number.
 type (
-	unary  uint8
-	binary uint8
+	unaryOp  uint8
+	binaryOp uint8
 )
 
 const (
-	opExp unary = iota
+	opExp unaryOp = iota
 	opTanh
 	opSigmoid
 	opErf
@@ -30,7 +30,7 @@ const (
 )
 
 const (
-	opAdd binary = iota
+	opAdd binaryOp = iota
 	opSub
 	opMul
 	opDiv
@@ -166,14 +166,14 @@ func (s *Set) MinScalar(dst, a []float32, v float32) {
 	s.scalar("MinScalar", opMinScalar, dst, a, v)
 }
 
-func (s *Set) unary(name string, op unary, dst, x []float32) {
+func (s *Set) unary(name string, op unaryOp, dst, x []float32) {
 	checkLen(name, "dst", len(dst), len(x))
 	if len(x) > 0 && !unaryAsm(s.tier, op, dst, x) {
 		unaryPortable(op, dst, x)
 	}
 }
 
-func (s *Set) binary(name string, op binary, dst, a, b []float32) {
+func (s *Set) binary(name string, op binaryOp, dst, a, b []float32) {
 	checkLen(name, "b", len(b), len(a))
 	checkLen(name, "dst", len(dst), len(a))
 	if len(a) > 0 && !binaryAsm(s.tier, op, dst, a, b) {
@@ -181,7 +181,7 @@ func (s *Set) binary(name string, op binary, dst, a, b []float32) {
 	}
 }
 
-func (s *Set) scalar(name string, op binary, dst, a []float32, v float32) {
+func (s *Set) scalar(name string, op binaryOp, dst, a []float32, v float32) {
 	checkLen(name, "dst", len(dst), len(a))
 	if len(a) > 0 && !scalarAsm(s.tier, op, dst, a, v) {
 		scalarPortable(op, dst, a, v)
@@ -205,7 +205,7 @@ var unaryFuncs = [unaryCount]func(float32) float32{
 	opAbs:      func(x float32) float32 { return copySign(x, 0) },
 }
 
-func unaryPortable(op unary, dst, x []float32) {
+func unaryPortable(op unaryOp, dst, x []float32) {
 	f := unaryFuncs[op]
 	for i, v := range x {
 		dst[i] = f(v)
@@ -213,7 +213,7 @@ func unaryPortable(op unary, dst, x []float32) {
 }
 
 // binaryPortable has one loop per operation, since a call per element would cost more than the operation.
-func binaryPortable(op binary, dst, a, b []float32) {
+func binaryPortable(op binaryOp, dst, a, b []float32) {
 	dst, b = dst[:len(a)], b[:len(a)]
 	switch op {
 	case opAdd:
@@ -243,7 +243,7 @@ func binaryPortable(op binary, dst, a, b []float32) {
 	}
 }
 
-func scalarPortable(op binary, dst, a []float32, w float32) {
+func scalarPortable(op binaryOp, dst, a []float32, w float32) {
 	dst = dst[:len(a)]
 	switch op {
 	case opAddScalar:
