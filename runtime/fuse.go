@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"slices"
+
 	"github.com/tfq8/tfq8/graphdef"
 	"github.com/tfq8/tfq8/tensor"
 )
@@ -124,23 +126,34 @@ func (f *fusion) canVanish(n, last *graphdef.Node) bool {
 	return true
 }
 
-// constant returns the value of o where the graph itself holds it: a Const, also behind Identity and Enter.
+// constant returns the value of o where it is known before the graph runs: a Const, also behind Identity and Enter, and a
+// constant that a function is called with.
 func (f *fusion) constant(o graphdef.Output) *tensor.Tensor {
-	if _, fed := f.sc.slots[o]; fed {
-		return nil
+	for {
+		if slot, ok := f.sc.slots[o]; ok {
+			return f.sc.c.constOf[slot]
+		}
+		switch n := o.Node; {
+		case n.Op() == "Const":
+			t, err := n.Tensor("value")
+			if err != nil {
+				return nil
+			}
+			return t
+		case passThrough[n.Op()] && n.NumInputs() == 1:
+			o = n.Input(0)
+		case f.invariantEnter(n):
+			o = n.Input(0)
+		default:
+			return nil
+		}
 	}
-	c, ok := f.sc.tree.ConstOf(o)
-	if !ok {
-		return nil
-	}
-	if _, fed := f.sc.slots[c.Out(0)]; fed {
-		return nil
-	}
-	t, err := c.Tensor("value")
-	if err != nil {
-		return nil
-	}
-	return t
+}
+
+// invariantEnter reports whether n hands a value from outside to every iteration of a loop.
+func (f *fusion) invariantEnter(n *graphdef.Node) bool {
+	r := f.sc.tree.Of(n)
+	return r != nil && r.Loop != nil && slices.Contains(r.Loop.Invariants, n)
 }
 
 // scalar returns the value of o where it is a float constant of one element.

@@ -8,29 +8,41 @@ import (
 	"github.com/tfq8/tfq8/tensor"
 )
 
-// dense is y = act(x·W + b) + r, reshaped: one product with all that follows it row by row. The parts that are not there
-// have input number -1.
+// dense is one product, x·W or its INT8 form, with all that follows it row by row: y = relu(x·W + b) reshaped, + r.
 type dense struct {
-	transposeB      bool
-	bias            int // input numbers
-	shape           int // the second input of the Reshape between product and activation
-	residual        int
-	act             kernels.Activation
-	hasBias, hasAdd bool
-	reshaped        bool
+	product  denseProduct
+	reshape  int // input numbers; -1: the graph does not have that part
+	residual int
+	bias     int
+	relu     bool
 }
 
-// fuseDense matches
+// denseProduct computes the [m, n] matrix that a dense step begins with.
+type denseProduct interface {
+	// dims returns the sizes of the product of this call.
+	dims(c *call) (m, n int, err error)
+	// run computes the product into dst, [m, n], and applies ep.
+	run(c *call, dst []float32, m, n int, ep kernels.Epilogue) error
+	// prepare returns the product with its constant inputs laid out for the kernels, and the bits of the inputs that it then no
+	// longer reads; nil where too little is constant.
+	prepare(p *packer, consts []*tensor.Tensor) (ready denseProduct, packed uint64)
+	// direct reports whether run reads an element of ep.Add just before it writes that element of dst, so that both may share
+	// memory.
+	direct() bool
+}
+
+// fuseDense matches, ending in n,
 //
-//	MatMul [BiasAdd | Add vector] [Reshape] [Relu] [Add residual]
+//	product [BiasAdd | Add vector] [Reshape] [Relu] [Add residual]
 //
-// that ends in n. All but the product may be missing; a product alone is left to its own step.
+// where product is MatMul or _QuantizedMatMul, with QuantizeV2 before it if nothing else reads the codes. A float product alone
+// is left to its own step.
 func fuseDense(f *fusion, n *graphdef.Node) *fusedStep {
 	st := &fusedStep{op: "MatMul"}
-	d := dense{}
+	d := dense{reshape: -1, residual: -1, bias: -1}
 	cur := n
 	var residual, bias, shape graphdef.Output
-	step := func(o graphdef.Output) bool { // go down to the node before, which must be ours alone
+	down := func(o graphdef.Output) bool { // go to the node before, which must be ours alone
 		if o.Index != 0 || !f.private(o, n) {
 			return false
 		}
@@ -40,59 +52,50 @@ func fuseDense(f *fusion, n *graphdef.Node) *fusedStep {
 	}
 	if isAdd(cur) && isFloat(cur) {
 		for i := range 2 {
-			if leads(cur.Input(i), "Reshape", "Relu") && f.denseBelow(cur.Input(i).Node) {
-				residual = cur.Input(1 - i)
-				if !step(cur.Input(i)) {
-					return nil
-				}
-				d.hasAdd = true
+			if leads(cur.Input(i), "Reshape", "Relu") && f.denseBelow(cur.Input(i).Node) && f.private(cur.Input(i), n) {
+				residual, d.residual = cur.Input(1-i), 0
+				down(cur.Input(i))
 				break
 			}
 		}
 	}
-	if cur.Op() == "Relu" && isFloat(cur) && (cur == n || d.hasAdd) {
-		if !step(cur.Input(0)) {
+	if cur.Op() == "Relu" && isFloat(cur) {
+		if !down(cur.Input(0)) {
 			return nil
 		}
-		d.act = kernels.ActRelu
+		d.relu = true
 	}
 	if cur.Op() == "Reshape" && cur != n {
-		shape = cur.Input(1)
-		d.reshaped = true
-		if !step(cur.Input(0)) {
+		shape, d.reshape = cur.Input(1), 0
+		if !down(cur.Input(0)) {
 			return nil
 		}
 	}
 	if isBias(f, cur) {
-		bias = cur.Input(1)
-		d.hasBias = true
-		if !step(cur.Input(0)) {
+		bias, d.bias = cur.Input(1), 0
+		if !down(cur.Input(0)) {
 			return nil
 		}
 	}
-	if cur.Op() != "MatMul" || cur == n || !isFloat(cur) {
+	switch {
+	case cur.Op() == "MatMul" && cur != n && isFloat(cur):
+		d.product = newFloatProduct(cur, st)
+	case cur.Op() == "_QuantizedMatMul":
+		d.product = f.newQuantizedProduct(cur, st)
+	}
+	if d.product == nil {
 		return nil
 	}
-	ta, _ := cur.Bool("transpose_a")
-	d.transposeB, _ = cur.Bool("transpose_b")
-	if ta {
-		return nil
+	add := func(at *int, o graphdef.Output) {
+		if *at == 0 {
+			st.inputs = append(st.inputs, o)
+			*at = len(st.inputs) - 1
+		}
 	}
-	st.inputs = []graphdef.Output{cur.Input(0), cur.Input(1)}
-	add := func(o graphdef.Output) int {
-		st.inputs = append(st.inputs, o)
-		return len(st.inputs) - 1
-	}
-	if d.hasBias {
-		d.bias = add(bias)
-	}
-	if d.reshaped {
-		d.shape = add(shape)
-	}
-	if d.hasAdd {
-		d.residual = add(residual)
-	}
-	st.eval = d.eval(nil)
+	add(&d.bias, bias)
+	add(&d.reshape, shape)
+	add(&d.residual, residual)
+	st.eval = d.eval
 	st.specialize = d.specialize
 	return st
 }
@@ -108,9 +111,9 @@ func leads(o graphdef.Output, ops ...string) bool {
 	return false
 }
 
-// isBias reports whether n adds a vector along the last dimension to a product.
+// isBias reports whether n adds a vector along the last dimension to a float product.
 func isBias(f *fusion, n *graphdef.Node) bool {
-	if !isFloat(n) || n.NumInputs() != 2 || n.Input(0).Node.Op() != "MatMul" {
+	if n.NumInputs() != 2 || n.Input(0).Node.Op() != "MatMul" || !isFloat(n) {
 		return false
 	}
 	if n.Op() == "BiasAdd" {
@@ -125,7 +128,7 @@ func isBias(f *fusion, n *graphdef.Node) bool {
 func (f *fusion) denseBelow(n *graphdef.Node) bool {
 	for range 4 {
 		switch {
-		case n.Op() == "MatMul":
+		case n.Op() == "MatMul" || n.Op() == "_QuantizedMatMul":
 			return true
 		case n.Op() == "Relu" || n.Op() == "Reshape" || isBias(f, n):
 			n = n.Input(0).Node
@@ -136,109 +139,133 @@ func (f *fusion) denseBelow(n *graphdef.Node) bool {
 	return false
 }
 
-// specialize packs the weights where they are constant.
+// specialize lays the product's constants out for the kernels.
 func (d dense) specialize(p *packer, consts []*tensor.Tensor) (evalFunc, uint64) {
-	w, ok := p.packF32(consts[1], d.transposeB)
-	if !ok {
+	ready, packed := d.product.prepare(p, consts)
+	if ready == nil {
 		return nil, 0
 	}
-	return d.eval(w), 1 << 1
+	d.product = ready
+	return d.eval, packed
 }
 
-// eval returns the evalFunc for packed weights, or for input 1 where w is nil.
-func (d dense) eval(w *kernels.PackedF32) evalFunc {
-	return func(c *call) error {
-		x := c.in(0)
-		if x.Rank() != 2 {
-			return fmt.Errorf("inputs must be matrices, have a %v", x.Shape())
-		}
-		m, k := x.Shape()[0], x.Shape()[1]
-		wk, n := 0, 0
-		if w != nil {
-			wk, n = w.K, w.N
-		} else {
-			b := c.in(1)
-			if b.Rank() != 2 {
-				return fmt.Errorf("inputs must be matrices, have b %v", b.Shape())
-			}
-			wk, n = b.Shape()[0], b.Shape()[1]
-			if d.transposeB {
-				wk, n = n, wk
-			}
-		}
-		if k != wk {
-			return fmt.Errorf("inner dimensions differ, have a %v and weights [%d, %d]; check transpose_b", x.Shape(), wk, n)
-		}
-		dst, ep, late, err := d.output(c, m, n, w != nil)
-		if err != nil {
-			return err
-		}
-		if w != nil {
-			c.kernels().MatMulF32(dst, n, tensor.Data[float32](x), k, m, w, ep)
-		} else {
-			ldb := n
-			if d.transposeB {
-				ldb = k
-			}
-			c.kernels().MatMulF32Strided(dst, n, tensor.Data[float32](x), k, tensor.Data[float32](c.in(1)), ldb, d.transposeB, m, n, k, &c.s.scratch)
-			finishRows(dst, m, n, ep)
-		}
-		if late != nil {
-			return late()
-		}
-		return nil
+// eval runs the step.
+func (d dense) eval(c *call) error {
+	m, n, err := d.product.dims(c)
+	if err != nil {
+		return err
 	}
-}
-
-// output allocates the step's output for an [m, n] product, reshaped as the graph says, and builds the epilogue. late, where
-// not nil, adds a residual that has another shape than the product, which is broadcast.
-//
-// The residual's memory may become the output's where inPlace says that the product reads an element of the residual just
-// before it writes it.
-func (d dense) output(c *call, m, n int, inPlace bool) (dst []float32, ep kernels.Epilogue, late func() error, err error) {
 	var dims [8]int
 	shape := append(dims[:0], m, n)
-	if d.reshaped {
-		shape, err = reshapeTo(shape[:0], m*n, c.in(d.shape))
-		if err != nil {
-			return nil, ep, nil, err
+	if d.reshape >= 0 {
+		if shape, err = reshapeTo(shape[:0], m*n, c.in(d.reshape)); err != nil {
+			return err
 		}
 	}
-	ep.Act = d.act
-	if d.hasBias {
+	var ep kernels.Epilogue
+	if d.relu {
+		ep.Act = kernels.ActRelu
+	}
+	if d.bias >= 0 {
 		b := c.in(d.bias)
-		if b.Rank() != 1 || b.Len() != n {
-			return nil, ep, nil, fmt.Errorf("bias has shape %v, want [%d]", b.Shape(), n)
+		if b.Rank() != 1 || b.Len() != n || b.DType() != tensor.Float32 {
+			return fmt.Errorf("bias is %v %v, want float [%d]", b.DType(), b.Shape(), n)
 		}
 		ep.Bias = tensor.Data[float32](b)
 	}
-	var over uint64
-	var residual *tensor.Tensor
-	if d.hasAdd {
-		residual = c.in(d.residual)
-		if residual.Shape().Equal(shape) {
-			if inPlace {
-				over = 1 << d.residual
-			}
-			ep.Add, ep.LdAdd = tensor.Data[float32](residual), n
+	if d.residual < 0 {
+		t, err := c.alloc(0, tensor.Float32, shape)
+		if err != nil {
+			return err
 		}
+		return d.product.run(c, tensor.Data[float32](t), m, n, ep)
 	}
-	if d.hasAdd && ep.Add == nil {
-		return d.lateAdd(c, residual, shape, m*n, ep)
+	r := c.in(d.residual)
+	if !r.Shape().Equal(shape) {
+		// A residual that broadcasts: the product goes to scratch memory first.
+		c.s.product = growFloats(c.s.product, m*n)
+		if err := d.product.run(c, c.s.product, m, n, ep); err != nil {
+			return err
+		}
+		return broadcastAdd(c, tensor.FromSlice(shape, c.s.product), r)
 	}
+	var over uint64
+	if d.product.direct() {
+		over = 1 << d.residual
+	}
+	ep.Add, ep.LdAdd = tensor.Data[float32](r), n
 	t, err := c.allocOver(0, tensor.Float32, shape, over)
 	if err != nil {
-		return nil, ep, nil, err
+		return err
 	}
-	return tensor.Data[float32](t), ep, nil, nil
+	return d.product.run(c, tensor.Data[float32](t), m, n, ep)
 }
 
-// lateAdd is for residuals that broadcast: the product goes to memory of the session's, then the sum to the output.
-func (d dense) lateAdd(c *call, residual *tensor.Tensor, shape tensor.Shape, size int, ep kernels.Epilogue) ([]float32, kernels.Epilogue, func() error, error) {
-	c.s.transposed = growFloats(c.s.transposed, size)
-	dst := c.s.transposed
-	product := tensor.FromSlice(shape.Clone(), dst)
-	return dst, ep, func() error { return broadcastAdd(c, product, residual) }, nil
+// floatProduct is x·W in FP32: inputs 0 and 1.
+type floatProduct struct {
+	transposeB bool
+	w          *kernels.PackedF32 // nil: the weights are input 1
+}
+
+// newFloatProduct returns the product of MatMul n, nil where it has a form that has no kernel.
+func newFloatProduct(n *graphdef.Node, st *fusedStep) denseProduct {
+	ta, _ := n.Bool("transpose_a")
+	tb, _ := n.Bool("transpose_b")
+	if ta {
+		return nil
+	}
+	st.inputs = append(st.inputs, n.Input(0), n.Input(1))
+	return floatProduct{transposeB: tb}
+}
+
+func (p floatProduct) direct() bool { return p.w != nil }
+
+func (p floatProduct) dims(c *call) (m, n int, err error) {
+	x := c.in(0)
+	if x.Rank() != 2 {
+		return 0, 0, fmt.Errorf("inputs must be matrices, have a %v", x.Shape())
+	}
+	k := 0
+	if p.w != nil {
+		k, n = p.w.K, p.w.N
+	} else {
+		b := c.in(1)
+		if b.Rank() != 2 {
+			return 0, 0, fmt.Errorf("inputs must be matrices, have b %v", b.Shape())
+		}
+		if k, n = b.Shape()[0], b.Shape()[1]; p.transposeB {
+			k, n = n, k
+		}
+	}
+	if k != x.Shape()[1] {
+		return 0, 0, fmt.Errorf("inner dimensions differ, have a %v and weights [%d, %d]; check transpose_b", x.Shape(), k, n)
+	}
+	return x.Shape()[0], n, nil
+}
+
+func (p floatProduct) run(c *call, dst []float32, m, n int, ep kernels.Epilogue) error {
+	x := c.in(0)
+	k := x.Shape()[1]
+	if p.w != nil {
+		c.kernels().MatMulF32(dst, n, tensor.Data[float32](x), k, m, p.w, ep)
+		return nil
+	}
+	ldb := n
+	if p.transposeB {
+		ldb = k
+	}
+	c.kernels().MatMulF32Strided(dst, n, tensor.Data[float32](x), k, tensor.Data[float32](c.in(1)), ldb, p.transposeB, m, n, k, &c.s.scratch)
+	finishRows(dst, m, n, ep)
+	return nil
+}
+
+func (p floatProduct) prepare(pk *packer, consts []*tensor.Tensor) (denseProduct, uint64) {
+	w, ok := pk.packF32(consts[1], p.transposeB)
+	if !ok {
+		return nil, 0
+	}
+	p.w = w
+	return p, 1 << 1
 }
 
 // finishRows applies an epilogue to a product that is stored already.

@@ -25,7 +25,7 @@ var specializers = map[string]func(n *graphdef.Node) specializer{
 		if ta {
 			return nil
 		}
-		return dense{transposeB: tb}.specialize
+		return dense{product: floatProduct{transposeB: tb}, reshape: -1, residual: -1, bias: -1}.specialize
 	},
 }
 

@@ -29,6 +29,8 @@ type Session struct {
 	scratch    kernels.Scratch
 	transposed []float32 // scratch of products whose left operand is read transposed
 	topk       kernels.TopKScratch
+	codes      kernels.Codes
+	product    []float32 // scratch of dense steps whose residual broadcasts
 	stopped    atomic.Bool
 	resources  map[string]any // variables, tables: by their shared name, cleared before each run
 }
