@@ -6,12 +6,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // mapFrom is the size in bytes from which files are mapped rather than read.
 const mapFrom = 16 << 20
 
-// Load reads a graph from a file that holds a binary GraphDef, told by content. The error for any other form of model is a [*FormError], which says what the file is and what
+// Load reads a graph from a file: a binary GraphDef or one in protobuf's text format,
+// told apart by content. The error for any other form of model is a [*FormError], which says what the file is and what
 // to do with it. Big files are mapped where the system can: constants are decoded when asked for and take no memory of
 // their own, so the file must not be changed in place while the graph lives (Save does not).
 func Load(path string) (*Graph, error) {
@@ -23,6 +25,8 @@ func Load(path string) (*Graph, error) {
 	switch form := Sniff(b); form {
 	case FormGraphDef:
 		g, err = Read(b)
+	case FormPbtxt:
+		g, err = ReadPbtxt(b)
 	default:
 		return nil, &FormError{Path: path, Form: form, Head: b[:min(len(b), 8)]}
 	}
@@ -69,11 +73,17 @@ func ReadFile(path string) ([]byte, error) {
 	return b, nil
 }
 
-// Save writes g to a file as a binary GraphDef. The file appears whole or not at all: it is written beside
+// Save writes g to a file, in protobuf's text format where the name ends in .pbtxt, and as a binary GraphDef otherwise. The file appears whole or not at all: it is written beside
 // its place and renamed.
 func Save(g *Graph, path string) error {
 	return writeFile(path, func(w io.Writer) error {
-		_, err := g.WriteTo(w)
+		var err error
+		switch strings.ToLower(filepath.Ext(path)) {
+		case ".pbtxt":
+			err = WritePbtxt(w, g)
+		default:
+			_, err = g.WriteTo(w)
+		}
 		return err
 	})
 }
