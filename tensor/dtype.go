@@ -82,8 +82,8 @@ func (d DType) Size() int { return dtypes[d].size }
 // Known reports whether d is one of the constants of this package.
 func (d DType) Known() bool { _, ok := dtypes[d]; return ok }
 
-// IsRef reports whether d names a reference to a TF1 variable.
-func (d DType) IsRef() bool { return d > refOffset }
+// IsRef reports whether d names a reference to a TF1 variable of a dtype that is known.
+func (d DType) IsRef() bool { return d > refOffset && (d - refOffset).Known() }
 
 // Base strips the reference from d.
 func (d DType) Base() DType {
