@@ -4,7 +4,7 @@
 
 package kernels
 
-// peakF32AVX2 runs n rounds of 40 accumulator updates: VFMADD231PS on ymm.
+// peakF32AVX2 runs n rounds of 48 accumulator updates: VFMADD231PS on ymm.
 //
 //go:noescape
 func peakF32AVX2(n int)

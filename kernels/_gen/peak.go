@@ -22,9 +22,12 @@ func peaks(c *build.Context) {
 		{"peakS8VNNI", "VPDPBUSD on zmm", dot, true},
 	} {
 		f := &family{arith: p.arith, zmm: p.zmm}
-		s := size{5, 2}
-		if p.zmm {
+		s := size{6, 2}
+		switch {
+		case p.zmm:
 			s = size{6, 4}
+		case p.arith != fma:
+			s = size{5, 2}
 		}
 		g := newTile(c, f, s)
 		function(c, p.name, "func(n int)",
