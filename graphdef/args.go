@@ -2,6 +2,7 @@ package graphdef
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tfq8/tfq8/tensor"
 )
@@ -28,7 +29,7 @@ func (f *Function) signature() *Signature {
 		if a, ok := n.Attr("T"); ok {
 			d, _ = a.AsType()
 		}
-		return Arg{Name: n.name, Type: d.Base().String(), Ref: d.IsRef()}
+		return Arg{Name: n.name, Type: d.Base().String(), Ref: d.IsRef(), dtype: d.Base()}
 	}
 	for _, n := range f.Args {
 		s.Inputs = append(s.Inputs, arg(n))
@@ -169,18 +170,39 @@ const maxListLen = 1 << 20
 
 // argType returns the dtype of tensor k of an argument; TF1 references keep their mark.
 func (r *AttrReader) argType(a *Arg, k int) tensor.DType {
-	t, err := tensor.ParseDType(a.Type)
-	switch {
-	case err == nil:
-	case a.List:
+	if a.List {
 		if types := r.Types(a.Type); k < len(types) {
-			t = types[k]
+			return a.mark(types[k])
 		}
-	default:
-		t = r.Type(a.Type)
+		return tensor.Invalid
 	}
+	if a.dtype != tensor.Invalid {
+		return a.mark(a.dtype)
+	}
+	return a.mark(r.Type(a.Type))
+}
+
+// argTypes returns the dtypes of the first count tensors of an argument.
+func (r *AttrReader) argTypes(a *Arg, count int) []tensor.DType {
+	if count == 0 {
+		return nil
+	}
+	if !a.List {
+		return slices.Repeat([]tensor.DType{r.argType(a, 0)}, count)
+	}
+	types := make([]tensor.DType, count)
+	for k, t := range r.Types(a.Type) {
+		if k < count {
+			types[k] = a.mark(t)
+		}
+	}
+	return types
+}
+
+// mark makes t a reference where the argument is one.
+func (a *Arg) mark(t tensor.DType) tensor.DType {
 	if a.Ref && !t.IsRef() && t != tensor.Invalid {
-		t += refOffset
+		return t + refOffset
 	}
 	return t
 }
@@ -371,9 +393,7 @@ func (n *Node) OutputTypes() ([]tensor.DType, error) {
 	var types []tensor.DType
 	var typeErr error
 	err := n.eachOutputArg(func(a *Arg, count int, r *AttrReader) bool {
-		for k := range count {
-			types = append(types, r.argType(a, k))
-		}
+		types = append(types, r.argTypes(a, count)...)
 		typeErr = r.Err()
 		return typeErr == nil
 	})
@@ -401,9 +421,7 @@ func (r *AttrReader) inputTypes() ([]tensor.DType, error) {
 		if !ok {
 			return nil, n.Errorf("has too few inputs for argument %q, have %d", a.Name, len(n.inputs))
 		}
-		for k := range to - from {
-			types = append(types, r.argType(a, k))
-		}
+		types = append(types, r.argTypes(a, to-from)...)
 	}
 	if err := r.Err(); err != nil {
 		return nil, err

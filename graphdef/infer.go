@@ -1,6 +1,7 @@
 package graphdef
 
 import (
+	"container/heap"
 	"errors"
 	"slices"
 	"strings"
@@ -84,7 +85,9 @@ type body struct {
 	order   []*Node
 	index   map[*Node]int
 	dirty   []bool
-	waiting int // how many nodes are dirty
+	round   indexHeap // dirty nodes of this round of a sweep, by their place in the order
+	later   []int     // of the next round
+	at      int       // the place that the sweep has reached
 	active  bool
 	args    []known // nil: not called yet
 	results []known
@@ -111,10 +114,30 @@ func (a *inference) body(g *Graph, f *Function) *body {
 }
 
 func (b *body) mark(n *Node) {
-	if i, ok := b.index[n]; ok && !b.dirty[i] {
-		b.dirty[i] = true
-		b.waiting++
+	i, ok := b.index[n]
+	if !ok || b.dirty[i] {
+		return
 	}
+	b.dirty[i] = true
+	if b.active && i > b.at {
+		heap.Push(&b.round, i)
+	} else {
+		b.later = append(b.later, i)
+	}
+}
+
+// indexHeap is a heap.Interface of places in an order.
+type indexHeap []int
+
+func (h indexHeap) Len() int           { return len(h) }
+func (h indexHeap) Less(i, j int) bool { return h[i] < h[j] }
+func (h indexHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *indexHeap) Push(x any)        { *h = append(*h, x.(int)) }
+func (h *indexHeap) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	*h = (*h)[:last]
+	return x
 }
 
 // settle visits b, and all that its changes reach, until nothing changes.
@@ -123,7 +146,7 @@ func (a *inference) settle(b *body) {
 	for again := true; again; {
 		again = false
 		for _, b := range slices.Clone(a.order) {
-			if b.waiting > 0 && (b.f == nil || b.args != nil) {
+			if len(b.later) > 0 && (b.f == nil || b.args != nil) {
 				a.sweep(b)
 				again = true
 			}
@@ -134,13 +157,13 @@ func (a *inference) settle(b *body) {
 // sweep visits the dirty nodes of b in order; what NextIteration changes is visited in the next round.
 func (a *inference) sweep(b *body) {
 	b.active = true
-	for b.waiting > 0 {
-		for i, n := range b.order {
-			if b.dirty[i] {
-				b.dirty[i] = false
-				b.waiting--
-				a.visit(b, n)
-			}
+	for len(b.later) > 0 {
+		slices.Sort(b.later) // sorted, it is a heap
+		b.round, b.later = indexHeap(b.later), nil
+		for len(b.round) > 0 {
+			b.at = heap.Pop(&b.round).(int)
+			b.dirty[b.at] = false
+			a.visit(b, b.order[b.at])
 		}
 	}
 	b.active = false
@@ -222,7 +245,7 @@ func (a *inference) evaluate(b *body, n *Node) []known {
 	case sig.Shape == nil:
 		c.out = a.hinted(n, c.out)
 	default:
-		if err = sig.checkInputs(c); err == nil {
+		if err = c.checkInputs(); err == nil {
 			err = sig.Shape(c)
 		}
 		if err == nil {
@@ -241,20 +264,6 @@ func (a *inference) evaluate(b *body, n *Node) []known {
 		}
 	}
 	return c.out
-}
-
-// checkInputs makes sure that shape functions may read every single input of the signature by its place.
-func (s *Signature) checkInputs(c *ShapeContext) error {
-	need := 0
-	for _, a := range s.Inputs {
-		if a.Number == "" && !a.List {
-			need++
-		}
-	}
-	if len(c.in) < need {
-		return c.n.Errorf("has too few inputs, have %d, want at least %d", len(c.in), need)
-	}
-	return nil
 }
 
 // asError makes err a *NodeError of n.
@@ -331,7 +340,7 @@ func (c *caller) call(n *Node, name string, args []known) (results []known, ok b
 			}
 		}
 	}
-	if b.waiting > 0 {
+	if len(b.later) > 0 {
 		c.a.sweep(b)
 	}
 	return b.results, true

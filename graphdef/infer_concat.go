@@ -193,11 +193,16 @@ func splitV(c *ShapeContext) error {
 				rest = unknownInt
 				break
 			}
-			if k == -1 {
+			switch {
+			case k == -1 && open >= 0:
+				return c.errorf("more than one size is -1, have %v", sizes)
+			case k == -1:
 				open = i
-				continue
+			case k < 0 || k > maxDim:
+				return c.errorf("size is out of range, have %d", k)
+			default:
+				rest -= k
 			}
-			rest -= k
 		}
 		switch {
 		case s.Dim(at) < 0 || rest == unknownInt:
@@ -239,7 +244,7 @@ func (c *ShapeContext) splitInto(i int, axis int64, sizes []int64) error {
 			dims[at] = int(size)
 		}
 		c.set(k, tensor.Partial(dims...))
-		if from < 0 || size < 0 {
+		if from < 0 || size < 0 || size > maxDim {
 			from = unknownInt
 			continue
 		}

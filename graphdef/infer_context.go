@@ -84,6 +84,10 @@ func worthwhile(v []int64) []int64 {
 	return nil
 }
 
+// maxOutputs bounds the outputs that a node is followed for, besides those that others read: a few bytes of a file can
+// claim any number.
+const maxOutputs = 256
+
 // allocate makes room for the outputs and finds their dtypes.
 func (c *ShapeContext) allocate() error {
 	for i := range c.sig.Outputs {
@@ -92,10 +96,26 @@ func (c *ShapeContext) allocate() error {
 		if !ok {
 			return c.n.Errorf("number of outputs %q is not known", a.Name)
 		}
-		for k := range count {
-			quiet := *c.attrs
-			c.out = append(c.out, known{dtype: quiet.argType(a, k)})
+		if len(c.out)+count > maxOutputs {
+			count = max(0, min(count, max(usedOutputs(c.n), maxOutputs)-len(c.out)))
 		}
+		quiet := *c.attrs
+		for _, t := range quiet.argTypes(a, count) {
+			c.out = append(c.out, known{dtype: t})
+		}
+	}
+	return nil
+}
+
+// checkInputs makes sure that the node has the inputs that the signature says, so that shape functions may read them.
+func (c *ShapeContext) checkInputs() error {
+	last := len(c.sig.Inputs) - 1
+	to, ok := 0, true
+	if last >= 0 {
+		_, to, ok = c.attrs.inputRange(last, "")
+	}
+	if !ok || to != len(c.in) {
+		return c.n.Errorf("has the wrong number of inputs, have %d", len(c.in))
 	}
 	return nil
 }
@@ -114,11 +134,35 @@ func (c *ShapeContext) scalarInt(i int) int64 {
 	return unknownInt
 }
 
-// set says the shape of output i.
+// maxRank is TensorFlow's bound on ranks.
+const maxRank = 254
+
+// set says the shape of output i; what no tensor can have (sizes that overflow) counts as not known.
 func (c *ShapeContext) set(i int, s tensor.PartialShape) {
-	if i < len(c.out) {
-		c.out[i].shape = s
+	if i >= len(c.out) || len(s.Dims()) > maxRank {
+		return
 	}
+	for _, d := range s.Dims() {
+		if d < tensor.UnknownDim || d > maxDim {
+			return
+		}
+	}
+	c.out[i].shape = s
+}
+
+// maxDim bounds dimensions so that their products with one another fit an int64.
+const maxDim = 1 << 40
+
+// product multiplies dimensions; it is unknown where one of them is, or the product is beyond all memory.
+func product(dims ...int) int {
+	p := 1
+	for _, d := range dims {
+		if d < 0 || (d > 0 && p > maxDim/d) {
+			return tensor.UnknownDim
+		}
+		p *= d
+	}
+	return p
 }
 
 // give makes output i be what k is.
@@ -207,6 +251,29 @@ func (c *ShapeContext) axisOf(axis int64, rank int) (int, error) {
 	return int(axis), nil
 }
 
+// sizesOf is dimsOf where -1 has no meaning.
+func (c *ShapeContext) sizesOf(i int) (tensor.PartialShape, error) {
+	if slices.Contains(c.ints(i), -1) {
+		return unknownShape, c.errorf("shape has dimension -1, want 0 or more")
+	}
+	return c.dimsOf(i)
+}
+
+// sizeIn reads a size that scalar input i holds.
+func (c *ShapeContext) sizeIn(what string, i int) (int, error) {
+	if err := c.wantRank(what, c.shape(i), 0); err != nil {
+		return 0, err
+	}
+	switch v := c.scalarInt(i); {
+	case v == unknownInt || v > maxDim:
+		return tensor.UnknownDim, nil
+	case v < 0:
+		return 0, c.errorf("%s is negative, have %d", what, v)
+	default:
+		return int(v), nil
+	}
+}
+
 // dimsOf reads a shape that input i holds as a vector of integers: -1 and what is not known become unknown dimensions. It
 // is the unknown shape where not even the length is known.
 func (c *ShapeContext) dimsOf(i int) (tensor.PartialShape, error) {
@@ -225,7 +292,7 @@ func (c *ShapeContext) dimsOf(i int) (tensor.PartialShape, error) {
 		switch {
 		case d == unknownInt || d == -1:
 			dims[k] = tensor.UnknownDim
-		case d < 0 || d > math.MaxInt32*1024:
+		case d < 0 || d > maxDim:
 			return unknownShape, c.errorf("shape has dimension %d", d)
 		default:
 			dims[k] = int(d)

@@ -216,8 +216,13 @@ func selectV1(c *ShapeContext) error {
 	if err != nil {
 		return err
 	}
-	if rank, ok := c.shape(0).Rank(); ok && rank > 1 {
+	switch rank, ok := c.shape(0).Rank(); {
+	case ok && rank > 1:
 		if s, err = c.mergeShapes("shapes of condition and branches", s, c.shape(0)); err != nil {
+			return err
+		}
+	case ok && rank == 1 && s.Dims() != nil:
+		if _, err = c.mergeDims("lengths of the condition and the rows of the branches", c.shape(0).Dim(0), s.Dim(0)); err != nil {
 			return err
 		}
 	}

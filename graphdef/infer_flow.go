@@ -8,6 +8,9 @@ import (
 
 // switchShape: both outputs are input 0, only one of them lives.
 func switchShape(c *ShapeContext) error {
+	if err := c.wantRank("pred", c.shape(1), 0); err != nil {
+		return err
+	}
 	c.give(0, c.in[0])
 	c.give(1, c.in[0])
 	return nil
@@ -77,13 +80,22 @@ func forLoop(c *ShapeContext) error {
 	return c.loop("", c.attrs.Func("body"), []known{counter}, c.in[3:])
 }
 
+// maxRounds is how often a body is followed before its variables are given up: a chain of variables that hand on a
+// change, one a round, is as long as the file wants.
+const maxRounds = 64
+
 func (c *ShapeContext) loop(cond, body string, first, start []known) error {
 	if len(start) != len(c.out) {
 		return c.errorf("number of loop variables differs, have %d inputs and %d outputs", len(start), len(c.out))
 	}
 	vars := slices.Clone(start)
-	for changed := true; changed; {
+	for round, changed := 0, true; changed; round++ {
 		changed = false
+		if round == maxRounds {
+			for i := range vars {
+				vars[i] = known{set: true, dtype: vars[i].dtype}
+			}
+		}
 		results, ok := c.calls.call(c.n, body, slices.Concat(first, vars))
 		if !ok || len(results) != len(vars) {
 			return nil
@@ -281,7 +293,7 @@ func (c *ShapeContext) listElem(i int) (tensor.PartialShape, error) {
 func listStack(c *ShapeContext) error {
 	elem, err := c.listElem(1)
 	count := c.attrs.Int("num_elements")
-	if count < 0 || count > maxInt {
+	if count < 0 || count > maxDim {
 		count = tensor.UnknownDim
 	}
 	c.set(0, within(int(count), elem))

@@ -48,6 +48,9 @@ func (c *ShapeContext) matrixProduct(transposeA, transposeB string) (tensor.Part
 
 // fusedQuantizedMatMul is matMul; further outputs are the range of the result.
 func fusedQuantizedMatMul(c *ShapeContext) error {
+	if len(c.in) < 2 {
+		return c.errorf("has too few inputs, have %d, want a and b", len(c.in))
+	}
 	for i := range c.out[min(1, len(c.out)):] {
 		c.set(i+1, scalarShape)
 	}
@@ -75,7 +78,11 @@ func batchMatMul(c *ShapeContext) error {
 	if !okx || !oky {
 		return nil
 	}
-	batch, err := broadcastShapes(tensor.Partial(x.Dims()[:rx-2]...), tensor.Partial(y.Dims()[:ry-2]...))
+	bx, by := tensor.Partial(x.Dims()[:rx-2]...), tensor.Partial(y.Dims()[:ry-2]...)
+	batch, err := broadcastShapes(bx, by)
+	if c.n.op == "BatchMatMul" { // the first version does not broadcast
+		batch, err = c.mergeShapes("batch dimensions", bx, by)
+	}
 	if err != nil {
 		return err
 	}
@@ -159,6 +166,24 @@ func einsum(c *ShapeContext) error {
 	emit(tail)
 	c.set(0, tensor.Partial(out...))
 	return nil
+}
+
+// biasAdd is same; the bias is as long as the channels.
+func biasAdd(c *ShapeContext) error {
+	x, bias := c.shape(0), c.shape(1)
+	if err := c.wantRank("bias", bias, 1); err != nil {
+		return err
+	}
+	channel := -1
+	if c.sig.Attr("data_format") != nil && c.attrs.Str("data_format") == "NCHW" {
+		channel = 1
+	}
+	if _, ok := x.Rank(); ok {
+		if _, err := c.mergeDims("lengths of the channels and the bias", x.Dim(channel), bias.Dim(0)); err != nil {
+			return err
+		}
+	}
+	return same(c)
 }
 
 // matrixDiag: [..., n] to [..., n, n].
@@ -248,7 +273,7 @@ func window(c *ShapeContext, size, filter, stride, dilation int, pad [2]int64) i
 		return (size + stride - 1) / stride
 	}
 	left := size + int(pad[0]+pad[1]) - ((filter-1)*dilation + 1)
-	if left < 0 {
+	if left < 0 || left > maxDim {
 		return tensor.UnknownDim
 	}
 	return left/stride + 1
@@ -261,12 +286,7 @@ func conv2D(c *ShapeContext) error {
 
 // depthwiseConv2D: filter [height, width, in, multiplier], in·multiplier channels out.
 func depthwiseConv2D(c *ShapeContext) error {
-	return c.convolve(func(filter tensor.PartialShape) int {
-		if filter.Dim(2) < 0 || filter.Dim(3) < 0 {
-			return tensor.UnknownDim
-		}
-		return filter.Dim(2) * filter.Dim(3)
-	})
+	return c.convolve(func(filter tensor.PartialShape) int { return product(filter.Dim(2), filter.Dim(3)) })
 }
 
 func (c *ShapeContext) convolve(channels func(filter tensor.PartialShape) int) error {
@@ -333,6 +353,11 @@ func quantizeV2(c *ShapeContext) error {
 	s := scalarShape
 	if axis := c.attrs.Int("axis"); axis >= 0 {
 		s = tensor.Partial(c.shape(0).Dim(int(axis)))
+	}
+	for i := 1; i <= 2; i++ {
+		if !compatible(s, c.shape(i)) {
+			return c.errorf("range has the wrong shape, have %v, want %v; check axis", c.shape(i), s)
+		}
 	}
 	c.set(1, s)
 	c.set(2, s)

@@ -101,20 +101,21 @@ func reshape(c *ShapeContext) error {
 	if wild > 1 {
 		return c.errorf("shape has %d dimensions of -1, want at most one", wild)
 	}
-	open, rest := 0, 1
-	at := -1
+	open, at := 0, -1
+	var said []int
 	for i, d := range dims {
 		if d < 0 {
 			open++
 			at = i
 			continue
 		}
-		rest *= d
+		said = append(said, d)
 	}
+	rest := product(said...)
 	total := elements(c.shape(0))
 	switch {
 	case dims == nil:
-	case total >= 0 && open == 0 && rest != total:
+	case total >= 0 && open == 0 && rest >= 0 && rest != total:
 		return c.errorf("shapes have different numbers of elements, have %v, want %v", c.shape(0), to)
 	case total >= 0 && open == 1 && rest > 0:
 		if total%rest != 0 {
@@ -228,7 +229,7 @@ func transpose(c *ShapeContext) error {
 
 // tile multiplies dimensions by input 1.
 func tile(c *ShapeContext) error {
-	times, err := c.dimsOf(1)
+	times, err := c.sizesOf(1)
 	if err != nil {
 		return err
 	}
@@ -246,10 +247,7 @@ func tile(c *ShapeContext) error {
 	}
 	out := make([]int, rank)
 	for i := range out {
-		out[i] = tensor.UnknownDim
-		if s.Dim(i) >= 0 && times.Dim(i) >= 0 {
-			out[i] = s.Dim(i) * times.Dim(i)
-		}
+		out[i] = product(s.Dim(i), times.Dim(i))
 	}
 	c.set(0, tensor.Partial(out...))
 	if v := c.ints(0); rank == 1 && v != nil && times.Dim(0) >= 0 && len(v)*times.Dim(0) <= maxInts {
@@ -310,9 +308,14 @@ func (c *ShapeContext) constInts(i int) []int64 {
 
 // fill: the shape is input 0's value.
 func fill(c *ShapeContext) error {
-	s, err := c.dimsOf(0)
+	s, err := c.sizesOf(0)
 	if err != nil {
 		return err
+	}
+	if len(c.in) > 1 {
+		if err := c.wantRank("value", c.shape(1), 0); err != nil {
+			return err
+		}
 	}
 	c.set(0, s)
 	if n := elements(s); len(c.in) > 1 && n >= 0 && n <= maxInts && len(s.Dims()) <= 1 {
@@ -361,11 +364,14 @@ func rangeOf(c *ShapeContext) error {
 }
 
 func linSpace(c *ShapeContext) error {
-	n := c.scalarInt(2)
-	if n < 0 || n > maxInt {
-		n = tensor.UnknownDim
+	n, err := c.sizeIn("num", 2)
+	if err != nil {
+		return err
 	}
-	c.set(0, tensor.Partial(int(n)))
+	if n == 0 {
+		return c.errorf("num is 0, want 1 or more")
+	}
+	c.set(0, tensor.Partial(n))
 	return nil
 }
 
@@ -380,22 +386,55 @@ func oneHot(c *ShapeContext) error {
 	if err != nil {
 		return err
 	}
-	depth := c.scalarInt(1)
-	if depth < 0 || depth > maxInt {
-		depth = tensor.UnknownDim
-	}
-	c.set(0, tensor.Partial(slices.Insert(slices.Clone(c.shape(0).Dims()), i, int(depth))...))
-	return nil
-}
-
-// broadcastTo: the shape is input 1's value.
-func broadcastTo(c *ShapeContext) error {
-	s, err := c.dimsOf(1)
+	depth, err := c.sizeIn("depth", 1)
 	if err != nil {
 		return err
 	}
+	c.set(0, tensor.Partial(slices.Insert(slices.Clone(c.shape(0).Dims()), i, depth)...))
+	return nil
+}
+
+// broadcastTo: the shape is input 1's value, to which the input stretches.
+func broadcastTo(c *ShapeContext) error {
+	s, err := c.sizesOf(1)
+	if err != nil {
+		return err
+	}
+	if stretched, err := broadcastShapes(c.shape(0), s); err != nil || !compatible(stretched, s) {
+		return c.errorf("%v does not stretch to %v", c.shape(0), s)
+	}
 	c.set(0, s)
 	return nil
+}
+
+// compatible reports whether one tensor can have both shapes.
+func compatible(a, b tensor.PartialShape) bool {
+	_, ok := a.Merge(b)
+	return ok
+}
+
+// reverse is same; the axes in input 1 differ.
+func reverse(c *ShapeContext) error {
+	rank, ok := c.shape(0).Rank()
+	seen := map[int]bool{}
+	for _, axis := range c.ints(1) {
+		if axis == unknownInt || !ok {
+			continue
+		}
+		i, err := c.axisOf(axis, rank)
+		if err != nil {
+			return err
+		}
+		if seen[i] {
+			return c.errorf("axes %v name a dimension twice", c.ints(1))
+		}
+		seen[i] = true
+	}
+	if v := slices.Clone(c.ints(0)); rank == 1 && seen[0] && len(c.ints(1)) == 1 {
+		slices.Reverse(v)
+		c.setInts(0, v)
+	}
+	return same(c)
 }
 
 // broadcastArgs: the value of the shape to which two shapes broadcast.

@@ -1,6 +1,7 @@
 package graphdef
 
 import (
+	"math/bits"
 	"slices"
 
 	"github.com/tfq8/tfq8/tensor"
@@ -31,7 +32,7 @@ func slice(c *ShapeContext) error {
 			continue
 		}
 		d := s.Dim(i)
-		if d >= 0 && (begin[i] < 0 || begin[i] > int64(d) || begin[i]+int64(max(dims[i], 0)) > int64(d)) {
+		if d >= 0 && (begin[i] < 0 || begin[i] > int64(d) || int64(max(dims[i], 0)) > int64(d)-begin[i]) {
 			return c.errorf("slice is out of range, have begin %v and size %v for %v", begin, sizes, s)
 		}
 		if i < len(size) && size[i] == -1 && d >= 0 {
@@ -39,8 +40,8 @@ func slice(c *ShapeContext) error {
 		}
 	}
 	c.set(0, tensor.Partial(dims...))
-	if v := c.ints(0); v != nil && len(dims) == 1 && dims[0] >= 0 && len(begin) == 1 && begin[0] >= 0 {
-		c.setInts(0, v[begin[0]:begin[0]+int64(dims[0])])
+	if len(dims) == 1 && len(begin) == 1 && begin[0] >= 0 && begin[0] < maxInts {
+		c.setInts(0, take(c.ints(0), int(begin[0]), 1, dims[0]))
 	}
 	return nil
 }
@@ -52,11 +53,15 @@ func stridedSlice(c *ShapeContext) error {
 	r := c.attrs
 	beginMask, endMask, ellipsis := r.Int("begin_mask"), r.Int("end_mask"), r.Int("ellipsis_mask")
 	newAxis, shrink := r.Int("new_axis_mask"), r.Int("shrink_axis_mask")
-	n := -1
+	n := tensor.UnknownDim
 	for i := 1; i <= 3; i++ {
-		if d := c.shape(i).Dim(0); d >= 0 {
-			n = d
+		var err error
+		if n, err = c.mergeDims("lengths of begin, end and strides", n, c.shape(i).Dim(0)); err != nil {
+			return err
 		}
+	}
+	if bits.OnesCount64(uint64(ellipsis)) > 1 {
+		return c.errorf("slice has more than one ellipsis, have ellipsis_mask %d", ellipsis)
 	}
 	if !ok || n < 0 || n > 62 {
 		return nil
@@ -178,7 +183,7 @@ func (c *ShapeContext) cut(v interval, dim int) (length, from int, err error) {
 
 // take returns length elements of v from one place on, nil where any of that is not known.
 func take(v []int64, from int, stride int64, length int) []int64 {
-	if v == nil || from < 0 || length < 0 {
+	if v == nil || from < 0 || length < 0 || length > len(v) {
 		return nil
 	}
 	out := make([]int64, 0, length)
@@ -285,11 +290,25 @@ func gatherNd(c *ShapeContext) error {
 
 // scatterNd: the shape is input 2's value.
 func scatterNd(c *ShapeContext) error {
-	s, err := c.dimsOf(2)
+	s, err := c.sizesOf(2)
 	if err != nil {
 		return err
 	}
 	c.set(0, s)
+	// updates: indices[:-1] + shape[indices[-1]:]
+	indices, updates := c.shape(0), c.shape(1)
+	rank, known := s.Rank()
+	depth := indices.Dim(-1)
+	if !known || depth < 0 {
+		return nil
+	}
+	if depth > rank {
+		return c.errorf("indices address %d dimensions of %v", depth, s)
+	}
+	lead := indices.Dims()[:len(indices.Dims())-1]
+	if want := tensor.Partial(append(slices.Clone(lead), s.Dims()[depth:]...)...); !compatible(updates, want) {
+		return c.errorf("updates have the wrong shape, have %v, want %v", updates, want)
+	}
 	return nil
 }
 
@@ -303,15 +322,15 @@ func topK(c *ShapeContext) error {
 	if rank == 0 {
 		return c.errorf("input is a scalar, want rank 1 or more")
 	}
-	k := c.scalarInt(1)
-	if last := s.Dim(-1); k > int64(last) && last >= 0 {
+	k, err := c.sizeIn("k", 1)
+	if err != nil {
+		return err
+	}
+	if last := s.Dim(-1); k > last && last >= 0 {
 		return c.errorf("k is greater than the last dimension, have %d for %v", k, s)
 	}
-	if k < 0 || k > maxInt {
-		k = tensor.UnknownDim
-	}
 	dims := slices.Clone(s.Dims())
-	dims[rank-1] = int(k)
+	dims[rank-1] = k
 	c.set(0, tensor.Partial(dims...))
 	c.set(1, tensor.Partial(dims...))
 	return nil
@@ -346,7 +365,14 @@ func sparseToDense(c *ShapeContext) error {
 }
 
 // xlaDynamicSlice: the sizes are input 2's value.
-func xlaDynamicSlice(c *ShapeContext) error { return scatterNd(c) }
+func xlaDynamicSlice(c *ShapeContext) error {
+	s, err := c.sizesOf(2)
+	if err != nil {
+		return err
+	}
+	c.set(0, s)
+	return nil
+}
 
 // segment: rows grouped by increasing ids.
 func segment(c *ShapeContext) error {

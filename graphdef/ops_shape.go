@@ -60,7 +60,7 @@ var shapeOps = map[string]op{
 	"BroadcastArgs":         def(`s0 T, s1 T -> r0 T; T=int32`, broadcastArgs),
 	"BroadcastGradientArgs": def(`s0 T, s1 T -> r0 T, r1 T; T=int32`, nil),
 	"Reverse":               def(`tensor T, dims bool -> output T`, same),
-	"ReverseV2":             def(`tensor T, axis Tidx -> output T; Tidx=int32`, same),
+	"ReverseV2":             def(`tensor T, axis Tidx -> output T; Tidx=int32`, reverse),
 	"ReverseSequence":       def(`input T, seq_lengths Tlen -> output T; seq_dim:int, batch_dim=0, Tlen=int64`, same),
 	"Roll":                  def(`input T, shift Tshift, axis Taxis -> output T`, same),
 	"InvertPermutation":     def(`x T -> y T; T=int32`, same),

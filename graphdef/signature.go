@@ -25,6 +25,8 @@ type Arg struct {
 	Number string // the attribute that counts the tensors of a list of one dtype; "": a single tensor or a List
 	List   bool   // one tensor for each dtype of the list attribute Type
 	Ref    bool   // a reference to a TF1 variable
+
+	dtype tensor.DType // of which Type is the name; Invalid: Type is an attribute
 }
 
 // AttrDef is one attribute of a signature.
@@ -172,7 +174,8 @@ func (s *Signature) parseArg(text string) (Arg, error) {
 	}
 	typ, a.Ref = strings.CutPrefix(typ, "&")
 	a.Type, a.List = strings.CutSuffix(typ, "...")
-	if _, err := tensor.ParseDType(a.Type); err != nil {
+	var err error
+	if a.dtype, err = tensor.ParseDType(a.Type); err != nil {
 		s.declare(AttrDef{Name: a.Type, Kind: KindType, List: a.List})
 	}
 	return a, nil
