@@ -220,12 +220,15 @@ func (l *liveness) visitMerge(n *graphdef.Node) error {
 	i := l.t.index[n]
 	var sets []int
 	for _, in := range n.Inputs() {
-		if s := l.of(in); !slices.Contains(sets, s) {
+		if s := l.of(in); !slices.Contains(sets, s) && (len(sets) == 0 || !l.never(s)) {
 			sets = append(sets, s)
 		}
 		if len(sets) > maxMergeSets {
 			break
 		}
+	}
+	if len(sets) > 1 && l.never(sets[0]) {
+		sets = sets[1:]
 	}
 	r := l.t.of[i]
 	var last condKey
@@ -255,6 +258,17 @@ func (l *liveness) visitMerge(n *graphdef.Node) error {
 	}
 	l.node[i] = set
 	return nil
+}
+
+// never reports whether a set wants two branches of one atom.
+func (l *liveness) never(set int) bool {
+	lits := l.sets[set]
+	for i := 1; i < len(lits); i++ {
+		if lits[i].atom() == lits[i-1].atom() {
+			return true
+		}
+	}
+	return false
 }
 
 // absorb drops sets that contain another one: they add nothing to the disjunction.

@@ -45,8 +45,11 @@ type Tree struct {
 	of    []*Region              // by index
 	vars  []*LoopVar             // by index: the variable that a Merge, Switch, NextIteration or Exit is part of
 	stray []*graphdef.Node
-	live  *liveness
-	conds [][]*Conditional // by Region.id
+	// By index, of output 0: through nodes that hand on their input; what Source returns; the same through the Switches of
+	// conditionals.
+	passed, sources, origins []graphdef.Output
+	live                     *liveness
+	conds                    [][]*Conditional // by Region.id
 	// Which Merges a predicate's node steers, and which predicates steer a Merge.
 	decides map[*graphdef.Node][]*graphdef.Node
 	decided map[*graphdef.Node][]graphdef.Output
@@ -89,7 +92,7 @@ type LoopVar struct {
 	Enter, Merge, Switch, Next, Exit *graphdef.Node
 	Exits                            []*graphdef.Node // all Exits of the variable; nearly always one, Exit
 
-	carried bool // the body hands the value on unchanged
+	carried bool // no iteration changes the value
 }
 
 // Analyze finds the loops of g in time linear in its size. An error is a *[graphdef.NodeError] that says what does not come
@@ -120,6 +123,7 @@ func Analyze(g *graphdef.Graph) (*Tree, error) {
 	for i, n := range nodes {
 		t.of[i].Nodes = append(t.of[i].Nodes, n)
 	}
+	t.findPassed()
 	for _, r := range t.Regions {
 		if r.Kind == KindLoop {
 			if err := t.findLoop(r); err != nil {
@@ -137,6 +141,7 @@ func Analyze(g *graphdef.Graph) (*Tree, error) {
 			t.findCarried(r)
 		}
 	}
+	t.findSources()
 	if err := t.findConditionals(); err != nil {
 		return nil, err
 	}

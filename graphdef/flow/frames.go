@@ -52,19 +52,23 @@ func (f *frames) find(i int32) int32 {
 // known reports whether i is the root or a frame with a name.
 func (f *frames) known(i int32) bool { i = f.find(i); return f.name[i] != "" || i == f.find(f.root) }
 
-// unify makes a and b one frame, and so their parents; it reports whether that is possible.
-func (f *frames) unify(a, b int32) bool {
+// conflict says which two frames cannot be one. inside is the name of a frame that would lie in both, "" if they are
+// themselves those that an edge joins.
+type conflict struct{ a, b, inside string }
+
+// unify makes a and b one frame, and so their parents; nil if that is possible.
+func (f *frames) unify(a, b int32) *conflict {
+	inside := ""
 	for {
 		a, b = f.find(a), f.find(b)
 		if a == b {
-			return true
+			return nil
 		}
 		root := f.find(f.root)
-		if f.known(a) && f.known(b) && (a == root || b == root || f.name[a] != f.name[b]) {
-			return false
-		}
-		if (a == root && f.up[b] >= 0) || (b == root && f.up[a] >= 0) {
-			return false
+		switch {
+		case f.known(a) && f.known(b) && (a == root || b == root || f.name[a] != f.name[b]),
+			a == root && f.up[b] >= 0, b == root && f.up[a] >= 0, f.around(a, b), f.around(b, a):
+			return &conflict{f.describe(a), f.describe(b), inside}
 		}
 		if f.size[a] < f.size[b] {
 			a, b = b, a
@@ -82,11 +86,15 @@ func (f *frames) unify(a, b int32) bool {
 			f.up[a] = ub
 		}
 		if ua < 0 || ub < 0 {
-			return true
+			return nil
 		}
+		inside = f.name[a]
 		a, b = ua, ub
 	}
 }
+
+// around reports whether a is known to be the frame right around b.
+func (f *frames) around(a, b int32) bool { return f.up[b] >= 0 && f.find(f.up[b]) == a }
 
 // parent returns the frame around i, which may be unknown yet; -1 where i is the root.
 func (f *frames) parent(i int32) int32 {
@@ -174,6 +182,7 @@ func (f *frames) connect() error {
 	return nil
 }
 
+// connectEnter puts the frame that n enters into the one that its inputs are in.
 func (f *frames) connectEnter(n *graphdef.Node) error {
 	me := int32(f.t.index[n])
 	var first *graphdef.Node
@@ -185,13 +194,13 @@ func (f *frames) connectEnter(n *graphdef.Node) error {
 		if from < 0 {
 			return in.Errorf("leaves a loop, but is in none")
 		}
-		if f.up[f.find(me)] < 0 {
-			f.up[f.find(me)] = from
-		} else if !f.unify(f.up[f.find(me)], from) {
-			if first != nil {
-				return f.mixed(n, first, in)
+		if c := f.find(me); f.up[c] < 0 {
+			f.up[c] = from
+		} else if why := f.unify(f.up[c], from); why != nil {
+			if first == nil {
+				return n.Errorf("enters frame %q, which is in %s, from %s", f.name[c], why.a, why.b)
 			}
-			return n.Errorf("enters frame %q from %s, but the frame is in %s", f.name[f.find(me)], f.describe(from), f.describe(f.up[f.find(me)]))
+			return f.mixed(n, first, in, why)
 		}
 		if first == nil {
 			first = in
@@ -200,6 +209,7 @@ func (f *frames) connectEnter(n *graphdef.Node) error {
 	})
 }
 
+// connectInside puts n into the frame that its inputs are in; the root if they are constants of no frame.
 func (f *frames) connectInside(n *graphdef.Node) error {
 	me := int32(f.t.index[n])
 	var first *graphdef.Node
@@ -211,27 +221,36 @@ func (f *frames) connectInside(n *graphdef.Node) error {
 		if from < 0 {
 			return in.Errorf("leaves a loop, but is in none")
 		}
-		if !f.unify(me, from) {
-			if first != nil {
-				return f.mixed(n, first, in)
+		if why := f.unify(me, from); why != nil {
+			if first == nil {
+				// A NextIteration: its Merge, which comes first, has told its frame.
+				return n.Errorf("has inputs from different frames: it goes to a Merge in %s, %q is in %s; %s", why.a, in.Name(), why.b, crossing)
 			}
-			return n.Errorf("is in %s, but its input %q is in %s; values enter a loop through Enter and leave it through Exit",
-				f.describe(me), in.Name(), f.describe(from))
+			return f.mixed(n, first, in, why)
 		}
 		if first == nil {
 			first = in
 		}
 		return nil
 	})
-	if err == nil && first == nil && !f.unify(me, f.root) {
-		return n.Errorf("is in %s, but all its inputs are constants outside of loops; give one a control input from the loop", f.describe(me))
+	if err != nil || first != nil || isNextIteration(n.Op()) || n.Op() == "LoopCond" {
+		// The last two are part of a loop through the Merge or the Switch that reads them.
+		return err
 	}
-	return err
+	if why := f.unify(me, f.root); why != nil {
+		return n.Errorf("is in %s, but all its inputs are constants outside of loops; give it a control input from the loop", why.a)
+	}
+	return nil
 }
 
-func (f *frames) mixed(n, a, b *graphdef.Node) error {
-	return n.Errorf("has inputs from different frames: %q is in %s, %q is in %s; values enter a loop through Enter and leave it through Exit",
-		a.Name(), f.describe(f.seen(a)), b.Name(), f.describe(f.seen(b)))
+const crossing = "values enter a loop through Enter and leave it through Exit"
+
+func (f *frames) mixed(n, a, b *graphdef.Node, why *conflict) error {
+	if why.inside != "" {
+		return n.Errorf("has inputs from different frames: %q and %q are in frames called %q, one inside %s, one inside %s",
+			a.Name(), b.Name(), why.inside, why.a, why.b)
+	}
+	return n.Errorf("has inputs from different frames: %q is in %s, %q is in %s; %s", a.Name(), why.a, b.Name(), why.b, crossing)
 }
 
 // findFrames makes the regions and says which node runs in which.
@@ -353,7 +372,8 @@ func (f *frames) outermostFirst(first []*graphdef.Node) ([]*graphdef.Node, error
 	return first, nil
 }
 
-// placeFloating puts each node without inputs into the region of its readers, the innermost one around all of them.
+// placeFloating puts each node without inputs into the region of its readers, the innermost one around all of them. What
+// is fed from outside stays there.
 func (t *Tree) placeFloating() {
 	for i, n := range t.graph.Nodes() {
 		if !floats(n) {
@@ -370,7 +390,7 @@ func (t *Tree) placeFloating() {
 				r = common(r, s)
 			}
 		}
-		if r == nil {
+		if r == nil || isPlaceholder(n.Op()) {
 			r = t.Root
 		}
 		t.of[i] = r

@@ -167,8 +167,7 @@ func (t *Tree) Placeholders(n *graphdef.Node) []*graphdef.Node {
 	for len(stack) > 0 {
 		n := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		switch n.Op() {
-		case "Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "_Arg":
+		if isPlaceholder(n.Op()) {
 			found = append(found, n)
 		}
 		for _, in := range n.Inputs() {
@@ -180,4 +179,12 @@ func (t *Tree) Placeholders(n *graphdef.Node) []*graphdef.Node {
 	}
 	slices.SortFunc(found, func(a, b *graphdef.Node) int { return t.index[a] - t.index[b] })
 	return found
+}
+
+func isPlaceholder(op string) bool {
+	switch op {
+	case "Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "_Arg":
+		return true
+	}
+	return false
 }

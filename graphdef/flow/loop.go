@@ -76,7 +76,7 @@ func (t *Tree) loopVar(r *Region, merge *graphdef.Node) (*LoopVar, error) {
 		}
 	}
 	switch {
-	case v.Enter == nil && v.Next == nil:
+	case v.Next == nil && (v.Enter == nil || isConstantEnter(v.Enter)):
 		return nil, nil
 	case v.Next == nil:
 		return nil, merge.Errorf("reads %q (%s) but no NextIteration: the loop variable has no next value", v.Enter.Name(), v.Enter.Op())
@@ -112,7 +112,7 @@ func (t *Tree) readAsInvariant(enter *graphdef.Node) bool {
 // findSwitches gives the variables of r their Switch: the one that LoopCond steers.
 func (t *Tree) findSwitches(r *Region) error {
 	for _, n := range r.Nodes {
-		if !isSwitch(n.Op()) || through(n.Input(1)).Node != r.Loop.LoopCond {
+		if !isSwitch(n.Op()) || t.through(n.Input(1)).Node != r.Loop.LoopCond {
 			continue
 		}
 		v := t.vars[t.index[n.Input(0).Node]]
@@ -128,12 +128,24 @@ func (t *Tree) findSwitches(r *Region) error {
 	return nil
 }
 
-// through follows o through nodes that hand on their input, within its region.
-func through(o graphdef.Output) graphdef.Output {
-	for o.Index == 0 && passes(o.Node) {
-		o = o.Node.Input(0)
+// findPassed notes for each node where the value of its output 0 comes from, through nodes that hand on their input.
+func (t *Tree) findPassed() {
+	t.passed = make([]graphdef.Output, len(t.of))
+	for _, n := range t.order {
+		o := n.Out(0)
+		if passes(n) {
+			o = t.through(n.Input(0))
+		}
+		t.passed[t.index[n]] = o
 	}
-	return o
+}
+
+// through follows o through nodes that hand on their input, within its region.
+func (t *Tree) through(o graphdef.Output) graphdef.Output {
+	if o.Index != 0 {
+		return o
+	}
+	return t.passed[t.index[o.Node]]
 }
 
 // passes reports whether output 0 of n has the value of its input 0.
@@ -148,7 +160,7 @@ func (t *Tree) findExits(r *Region) error {
 	for _, n := range r.Nodes {
 		switch {
 		case isExit(n.Op()):
-			from := through(n.Input(0))
+			from := t.through(n.Input(0))
 			v := t.vars[t.index[from.Node]]
 			if v == nil || v.Switch != from.Node || from.Index != 0 {
 				return n.Errorf("reads %q, want output 0 of the Switch of a loop variable", n.Input(0))
@@ -180,7 +192,7 @@ func (t *Tree) leaving(n *graphdef.Node) bool {
 	if !passes(n) {
 		return false
 	}
-	from := through(n.Out(0))
+	from := t.through(n.Out(0))
 	v := t.vars[t.index[from.Node]]
 	return v != nil && v.Switch == from.Node && from.Index == 0
 }
