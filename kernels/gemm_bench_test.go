@@ -105,7 +105,7 @@ func benchInt8(b *testing.B, tier Tier, weights, m, k, n int) {
 func BenchmarkAttention(b *testing.B) {
 	for _, tier := range testTiers(b)[1:] {
 		s := For(tier)
-		for _, size := range []struct{ m, n, k int }{{1, 13, 64}, {4, 13, 32}, {4, 60, 64}, {13, 13, 32}, {60, 60, 64}, {60, 100, 64}} {
+		for _, size := range []struct{ m, n, k int }{{1, 13, 64}, {4, 13, 32}, {4, 60, 64}, {13, 13, 32}, {60, 60, 64}, {60, 100, 64}, {64, 512, 512}} {
 			for _, transB := range []bool{true, false} {
 				m, n, k := size.m, size.n, size.k
 				if !transB {

@@ -24,6 +24,14 @@ func (t Tier) panelWidth() int {
 	return 16
 }
 
+// tilesF32 are the tiles that read packed float32 panels.
+func (t Tier) tilesF32() tileKind {
+	if t == AVX512VNNI {
+		return tilesF32AVX512
+	}
+	return tilesF32AVX2
+}
+
 // PackF32 packs b, [k, n] with row stride ldb, or with transB its transpose, [n, k] with row stride ldb.
 func (s *Set) PackF32(b []float32, k, n, ldb int, transB bool) *PackedF32 {
 	if transB {
@@ -76,11 +84,7 @@ func (s *Set) MatMulF32(dst []float32, ldd int, a []float32, lda, m int, w *Pack
 		dst: unsafe.Pointer(unsafe.SliceData(dst)), ldd: 4 * ldd,
 	}
 	t.finish(&ep)
-	kind := tilesF32AVX2
-	if s.tier == AVX512VNNI {
-		kind = tilesF32AVX512
-	}
-	t.run(kind, m, w.N, 4*w.K*s.tier.panelWidth())
+	t.run(s.tier.tilesF32(), m, w.N, 4*w.K*s.tier.panelWidth())
 }
 
 // matMulF32Portable is the definition of MatMulF32.

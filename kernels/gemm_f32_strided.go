@@ -5,7 +5,7 @@ import "unsafe"
 // Scratch holds the buffers that strided products need, of one session. The zero value is ready; buffers
 // only grow; a Scratch serves one goroutine at a time.
 type Scratch struct {
-	f32   []float32 // b transposed
+	f32   []float32 // b transposed, in panels
 	codes Codes     // a
 	s8    PackedS8  // b
 	ones  Codes     // a row of ones, which gives column sums
@@ -33,23 +33,31 @@ func (s *Set) MatMulF32Strided(dst []float32, ldd int, a []float32, lda int, b [
 		stridedF32Portable(dst, ldd, a, lda, b, ldb, transB, m, n, k)
 		return
 	}
-	if transB {
-		ld := roundUp(n, 16)
-		scratch.f32 = grow(scratch.f32, ld*k)
-		s.transpose(scratch.f32, ld, b, ldb, n, k)
-		b, ldb = scratch.f32, ld
+	tier := s.tier
+	if transB && n <= 16 && m <= 6 {
+		// Columns that were just transposed by 256-bit stores would have to wait as 512-bit loads.
+		tier = AVX2
 	}
 	t := tile{
 		a: unsafe.Pointer(unsafe.SliceData(a)), lda: 4 * lda,
 		b: unsafe.Pointer(unsafe.SliceData(b)), bStep: 4 * ldb, k: k,
 		dst: unsafe.Pointer(unsafe.SliceData(dst)), ldd: 4 * ldd,
 	}
-	kind := tilesF32AVX2Strided
-	// Few columns that were just transposed by 256-bit stores would wait for them as 512-bit loads.
-	if s.tier == AVX512VNNI && !(transB && n <= 16 && m <= 6) {
-		kind = tilesF32AVX512Strided
+	if !transB {
+		kind := tilesF32AVX2Strided
+		if tier == AVX512VNNI {
+			kind = tilesF32AVX512Strided
+		}
+		t.run(kind, m, n, 4*tier.panelWidth())
+		return
 	}
-	t.run(kind, m, n, 4*s.tier.panelWidth())
+	width := tier.panelWidth()
+	scratch.f32 = grow(scratch.f32, roundUp(n, width)*k)
+	for j := 0; j < n && k > 0; j += width {
+		s.transpose(scratch.f32[j*k:(j+width)*k], width, b[j*ldb:], ldb, min(width, n-j), k)
+	}
+	t.b = unsafe.Pointer(unsafe.SliceData(scratch.f32))
+	t.run(tier.tilesF32(), m, n, 4*k*width)
 }
 
 // transpose writes the transpose of src, [rows, cols] with row stride lds, to dst with row stride ldd, which
