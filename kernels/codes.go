@@ -13,6 +13,7 @@ import (
 type Codes struct {
 	M, K int
 
+	tier Tier
 	// The value of an element is its byte minus shift. Signed codes are stored with their top bit flipped
 	// (shift 128), since the integer dot product instructions take one unsigned operand; products make up
 	// for the shift with the column sums of the weights.
@@ -25,8 +26,8 @@ type Codes struct {
 // codeUnit is what rows of codes are padded to, in elements.
 const codeUnit = 64
 
-func (c *Codes) reset(m, k int, shift int32) {
-	c.M, c.K, c.shift = m, k, shift
+func (c *Codes) reset(tier Tier, m, k int, shift int32) {
+	c.tier, c.M, c.K, c.shift = tier, m, k, shift
 	c.stride = roundUp(k, codeUnit)
 	c.bytes = grow(c.bytes, m*c.stride)
 }
@@ -48,7 +49,7 @@ func (s *Set) widen(c *Codes) {
 // LoadS8 makes dst the matrix q, [m, k] with row stride ld.
 func (s *Set) LoadS8(dst *Codes, q []int8, m, k, ld int) {
 	checkMatrix("LoadS8", "q", len(q), m, k, ld)
-	dst.reset(m, k, 128)
+	dst.reset(s.tier, m, k, 128)
 	for i := range m {
 		flipTop(dst.row(i), q[min(i*ld, len(q)):][:k])
 	}
@@ -70,7 +71,7 @@ func flipTop(dst []uint8, src []int8) {
 // LoadU8 makes dst the matrix q - zeroPoint, q being [m, k] with row stride ld.
 func (s *Set) LoadU8(dst *Codes, q []uint8, m, k, ld int, zeroPoint int32) {
 	checkMatrix("LoadU8", "q", len(q), m, k, ld)
-	dst.reset(m, k, zeroPoint)
+	dst.reset(s.tier, m, k, zeroPoint)
 	for i := range m {
 		copy(dst.row(i), q[min(i*ld, len(q)):])
 	}
@@ -105,7 +106,7 @@ func (s *Set) Quantize(dst *Codes, x []float32, m, k, ld int, q Quantization) {
 	if q.Unsigned {
 		shift = 0
 	}
-	dst.reset(m, k, shift)
+	dst.reset(s.tier, m, k, shift)
 	if m == 0 || k == 0 {
 		return
 	}

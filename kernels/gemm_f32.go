@@ -6,7 +6,7 @@ import (
 )
 
 // PackedF32 is a constant right operand [K, N] in the layout of one tier: panels of that tier's width, each
-// with its rows one after the other, the last one filled with zero columns. It is immutable and may be
+// with its rows one after the other; what fills the last one is never stored. It is immutable and may be
 // shared by any number of products.
 type PackedF32 struct {
 	K, N int
@@ -44,15 +44,12 @@ func (s *Set) PackF32(b []float32, k, n, ldb int, transB bool) *PackedF32 {
 	for j0 := 0; j0 < n; j0 += width {
 		panel := w.data[j0*k : (j0+width)*k]
 		cols := min(width, n-j0)
+		if transB {
+			s.transpose(panel, width, b[min(j0*ldb, len(b)):], ldb, cols, k)
+			continue
+		}
 		for i := range k {
-			row := panel[i*width : i*width+cols]
-			if !transB {
-				copy(row, b[i*ldb+j0:])
-				continue
-			}
-			for j := range row {
-				row[j] = b[(j0+j)*ldb+i]
-			}
+			copy(panel[i*width:][:cols], b[i*ldb+j0:])
 		}
 	}
 	return w

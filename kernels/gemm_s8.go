@@ -119,6 +119,9 @@ func checkInt8(name string, s *Set, a *Codes, w *PackedS8) {
 	if w.tier != s.tier {
 		panic(fmt.Sprintf("kernels: %s: weights are packed for %s, want %s", name, w.tier, s.tier))
 	}
+	if a.tier != s.tier {
+		panic(fmt.Sprintf("kernels: %s: codes are those of %s, want %s", name, a.tier, s.tier))
+	}
 	if a.K != w.K {
 		panic(fmt.Sprintf("kernels: %s: %s times weights [%d, %d]", name, a, w.K, w.N))
 	}

@@ -277,6 +277,8 @@ func TestBadOperandsPanic(t *testing.T) {
 		"short add":     func() { s.MatMulF32(x(8), 4, x(6), 3, 2, w, Epilogue{Add: x(7), LdAdd: 4}) },
 		"negative rows": func() { s.MatMulF32(x(8), 4, x(6), 3, -1, w, Epilogue{}) },
 		"short scale":   func() { s.MatMulInt8(x(8), 4, &codes, w8, x(3), Epilogue{}) },
+		"other codes":   func() { For(Portable).MatMulInt8(x(8), 4, &codes, &PackedS8{K: 3, N: 4}, x(4), Epilogue{}) },
+		"other depth":   func() { s.MatMulInt8(x(8), 4, &codes, s.PackS8(make([]int8, 16), 4, 4, 4, false), x(4), Epilogue{}) },
 		"short b":       func() { s.PackF32(x(11), 3, 4, 4, false) },
 		"other tier":    func() { For(Portable).MatMulF32(x(8), 4, x(6), 3, 2, &PackedF32{K: 3, N: 4, tier: AVX2}, Epilogue{}) },
 	} {

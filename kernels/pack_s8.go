@@ -6,33 +6,41 @@ import "unsafe"
 func (s *Set) PackS8(w []int8, k, n, ldw int, transW bool) *PackedS8 {
 	p := &PackedS8{}
 	s.packQuads(p, w, k, n, ldw, transW)
-	p.ColSum = aligned[int32](roundUp(n, s.tier.panelWidth()))
-	p.narrow = true
-	for i, v := range p.quads {
-		p.ColSum[p.columnOf(i)] += int32(v)
-		p.narrow = p.narrow && -64 <= v && v <= 64
-	}
+	p.narrow = s.tier == AVX2 && withinSixBits(p.quads)
 	if s.tier == AVX2 && !p.narrow {
 		p.widen()
 		p.quads = nil // products read pairs
 	}
+	s.sumColumns(p, &Codes{})
 	return p
 }
 
-// packComputed is PackS8 for an operand of one product: it reuses the buffers of p, takes the column sums
-// from a product with a row of ones, and does not look for narrow weights.
+// packComputed is PackS8 for an operand of one product: it reuses the buffers of p and ones, and does not
+// look for narrow weights.
 func (s *Set) packComputed(p *PackedS8, ones *Codes, w []int8, k, n, ldw int, transW bool) {
 	s.packQuads(p, w, k, n, ldw, transW)
-	cols := roundUp(n, s.tier.panelWidth())
-	p.ColSum = grow(p.ColSum, cols)
-	clear(p.ColSum)
-	if n == 0 {
-		return
-	}
 	if s.tier == AVX2 {
 		p.widen()
 	}
-	ones.reset(1, k, 0)
+	s.sumColumns(p, ones)
+}
+
+// withinSixBits reports whether all weights are in [-64, 64].
+func withinSixBits(weights []int8) bool {
+	for _, v := range weights {
+		if uint8(v+64) > 128 {
+			return false
+		}
+	}
+	return true
+}
+
+// sumColumns sets p.ColSum: the product with a row of ones.
+func (s *Set) sumColumns(p *PackedS8, ones *Codes) {
+	cols := roundUp(p.N, s.tier.panelWidth())
+	p.ColSum = grow(p.ColSum, cols)
+	clear(p.ColSum)
+	ones.reset(s.tier, 1, p.K, 0)
 	for i := range ones.bytes {
 		ones.bytes[i] = 1
 	}
@@ -41,14 +49,7 @@ func (s *Set) packComputed(p *PackedS8, ones *Codes, w []int8, k, n, ldw int, tr
 	s.MatMulInt32(p.ColSum, cols, ones, p)
 }
 
-// columnOf returns the column of element i of p.quads.
-func (p *PackedS8) columnOf(i int) int {
-	width := p.tier.panelWidth()
-	panel := roundUp(p.K, 4) * width
-	return i/panel*width + i/4%width
-}
-
-// packQuads sets all of p but ColSum, narrow and pairs.
+// packQuads sets K, N, tier and quads of p.
 func (s *Set) packQuads(p *PackedS8, w []int8, k, n, ldw int, transW bool) {
 	if transW {
 		checkMatrix("PackS8", "w", len(w), n, k, ldw)
