@@ -45,6 +45,7 @@ type Tree struct {
 	of    []*Region              // by index
 	vars  []*LoopVar             // by index: the variable that a Merge, Switch, NextIteration or Exit is part of
 	stray []*graphdef.Node
+	idle  map[*graphdef.Node]bool // Enters that nothing reads, of frames without a loop: they are in the region around
 	// By index, of output 0: through nodes that hand on their input; what Source returns; the same through the Switches of
 	// conditionals.
 	passed, sources, origins []graphdef.Output

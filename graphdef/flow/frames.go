@@ -260,6 +260,7 @@ func (t *Tree) findFrames() error {
 		return err
 	}
 	t.Root = &Region{Kind: KindRoot}
+	t.idle = map[*graphdef.Node]bool{}
 	t.Regions = []*Region{t.Root}
 	conds := map[int32]bool{}
 	var first []*graphdef.Node // the first Enter of each frame, in file order
@@ -299,7 +300,8 @@ func (t *Tree) findFrames() error {
 			case len(same) > 0:
 				regions[c] = same[0]
 			case int(f.size[c]) == 1 && len(f.enter[c].Users()) == 0:
-				regions[c] = p // goes nowhere
+				regions[c] = p
+				t.idle[f.enter[c]] = true
 			default:
 				return f.enter[c].Errorf("enters frame %q, which has no LoopCond; only while loops are supported", f.name[c])
 			}
@@ -403,7 +405,7 @@ func (t *Tree) placeFloating() {
 // readsIn returns the region whose values n reads: for an Enter, the one around its loop.
 func (t *Tree) readsIn(n *graphdef.Node) *Region {
 	r := t.of[t.index[n]]
-	if isEnter(n.Op()) && r.Parent != nil {
+	if isEnter(n.Op()) && !t.idle[n] {
 		return r.Parent
 	}
 	return r

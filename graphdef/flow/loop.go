@@ -43,7 +43,7 @@ func (t *Tree) findLoop(r *Region) error {
 		return err
 	}
 	for _, n := range r.Nodes {
-		if isEnter(n.Op()) && t.readAsInvariant(n) {
+		if isEnter(n.Op()) && !t.idle[n] && t.readAsInvariant(n) {
 			l.Invariants = append(l.Invariants, n)
 		}
 		if !isNextIteration(n.Op()) {
