@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -63,6 +64,9 @@ type Rule struct {
 	// inside; 0 stands for 999900. The other kinds do not use it.
 	PPM int
 }
+
+// RuleNames returns the names of all rules, the default first.
+func RuleNames() []string { return slices.Clone(kindNames[:]) }
 
 // ParseRule reads a rule as String writes it: the name of a kind, and for
 // percentile optionally a colon and the percentage, with at most four decimals,

@@ -188,6 +188,11 @@ func TestParseRule(t *testing.T) {
 	if r, err := ParseRule("percentile:99.99"); err != nil || r != (Rule{Kind: Percentile}) {
 		t.Errorf("have %+v, %v, want the default percentile", r, err)
 	}
+	for _, name := range RuleNames() {
+		if r, err := ParseRule(name); err != nil || r.String() != name {
+			t.Errorf("%q: have %v, %v", name, r, err)
+		}
+	}
 	for _, text := range []string{"", "kl", "Minmax", "mse:9", "percentile:", "percentile:0", "percentile:100.1", "percentile:99.99999", "percentile:-1", "percentile:9e1", "percentile:1."} {
 		if r, err := ParseRule(text); err == nil {
 			t.Errorf("%q: have %+v, want an error", text, r)

@@ -105,7 +105,8 @@ func splitKey(key uint32) (mantissa, exponent int) {
 	return mantissa, max(field, 1) - 127 - mantissaBits
 }
 
-func pow2(e int) float64 { return math.Ldexp(1, e) }
+// pow2 returns 2^e for the exponents of a normal double.
+func pow2(e int) float64 { return math.Float64frombits(uint64(e+1023) << 52) }
 
 // firstBeyond returns the index of the first bucket whose centre is not below t.
 func (s *side) firstBeyond(t float64) int {
@@ -138,7 +139,7 @@ func (s *side) percentile(zeros, ppm uint64) float64 {
 	for i, key := range s.keys {
 		if run += counts[i]; run >= need {
 			mantissa, exponent := splitKey(key)
-			return min(s.amax, math.Ldexp(float64(mantissa+1), exponent))
+			return min(s.amax, float64(mantissa+1)*pow2(exponent))
 		}
 	}
 	return s.amax

@@ -1,8 +1,11 @@
 package calib
 
 import (
+	"io"
 	"math"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -53,5 +56,30 @@ func BenchmarkAdd(b *testing.B) {
 			s.Add(x)
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(x)), "ns/value")
+	})
+}
+
+// BenchmarkStatisticsFile writes and reads the file of 170 tensors.
+func BenchmarkStatisticsFile(b *testing.B) {
+	f := &StatisticsFile{Tensors: new(Collector)}
+	for i := range 170 {
+		f.Tensors.Observe(strconv.Itoa(i), samples(sampleKinds[i%5], 1<<16))
+	}
+	text := written(b, f)
+	b.Run("write", func(b *testing.B) {
+		b.SetBytes(int64(len(text)))
+		for b.Loop() {
+			if err := f.Write(io.Discard); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		b.SetBytes(int64(len(text)))
+		for b.Loop() {
+			if _, err := ReadStatistics(strings.NewReader(text), "f", Hash{}); err != nil {
+				b.Fatal(err)
+			}
+		}
 	})
 }
