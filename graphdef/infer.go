@@ -25,8 +25,9 @@ func (s *Shapes) Type(o Output) tensor.DType { return s.known(o).dtype.Base() }
 
 // Ints returns the value of o where o is a scalar or vector of int32 or int64 whose elements are all known, nil otherwise.
 func (s *Shapes) Ints(o Output) []int64 {
-	v := s.known(o).ints
-	if slices.Contains(v, unknownInt) {
+	k := s.known(o)
+	v := k.ints
+	if d := k.dtype.Base(); (d != tensor.Int32 && d != tensor.Int64) || slices.Contains(v, unknownInt) {
 		return nil
 	}
 	return slices.Clone(v)

@@ -54,13 +54,29 @@ func scalars(c *ShapeContext) error {
 // none: the op has no outputs of which something is to be said.
 func none(*ShapeContext) error { return nil }
 
-// castShape is same, and integers keep their values.
+// castShape is same, and integers keep their values, as floats too: a Range may count in floats.
 func castShape(c *ShapeContext) error {
 	c.set(0, c.shape(0))
-	if d := c.in[0].dtype.Base(); d == tensor.Int32 || d == tensor.Int64 {
-		c.setInts(0, c.ints(0))
+	v := c.ints(0)
+	if len(c.out) > 0 && c.out[0].dtype == tensor.Float32 {
+		for _, x := range v {
+			if x != unknownInt && (x > maxFloatInt || x < -maxFloatInt) {
+				return nil
+			}
+		}
+		c.out[0].ints = v
+		return nil
 	}
+	c.setInts(0, v)
 	return nil
+}
+
+// maxFloatInt bounds the integers that float32 holds exactly.
+const maxFloatInt = 1 << 24
+
+// isInt reports whether output 0 is of the integers that are computed with.
+func (c *ShapeContext) isInt() bool {
+	return len(c.out) > 0 && (c.out[0].dtype.Base() == tensor.Int32 || c.out[0].dtype.Base() == tensor.Int64)
 }
 
 // broadcast: the inputs stretch to the shape of output 0.

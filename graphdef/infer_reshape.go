@@ -1,6 +1,7 @@
 package graphdef
 
 import (
+	"math"
 	"slices"
 
 	"github.com/tfq8/tfq8/tensor"
@@ -338,6 +339,14 @@ func shapeFromFirst(c *ShapeContext) error {
 
 func rangeOf(c *ShapeContext) error {
 	c.set(0, tensor.Partial(tensor.UnknownDim))
+	for i, what := range []string{"start", "limit", "delta"} {
+		if err := c.wantRank(what, c.shape(i), 0); err != nil {
+			return err
+		}
+	}
+	if !c.isInt() {
+		return c.floatRange()
+	}
 	start, limit, delta := c.scalarInt(0), c.scalarInt(1), c.scalarInt(2)
 	if start == unknownInt || limit == unknownInt || delta == unknownInt {
 		return nil
@@ -361,6 +370,35 @@ func rangeOf(c *ShapeContext) error {
 		c.setInts(0, v)
 	}
 	return nil
+}
+
+// floatRange is rangeOf for floats: the number of steps is rounded as TensorFlow rounds it, in float32.
+func (c *ShapeContext) floatRange() error {
+	start, ok1 := c.float(0)
+	limit, ok2 := c.float(1)
+	delta, ok3 := c.float(2)
+	if !ok1 || !ok2 || !ok3 || c.out[0].dtype != tensor.Float32 {
+		return nil
+	}
+	steps := (limit - start) / delta
+	if !(steps >= 0 && steps < maxInt) { // also NaN
+		return c.errorf("range from %v to %v by %v does not end", start, limit, delta)
+	}
+	c.set(0, tensor.Partial(int(math.Ceil(float64(steps)))))
+	return nil
+}
+
+// float returns the value of scalar input i where it is a Const or an integer that is known.
+func (c *ShapeContext) float(i int) (float32, bool) {
+	if v := c.scalarInt(i); v != unknownInt {
+		return float32(v), true
+	}
+	n := Through(c.n.inputs[i]).Node
+	if n.op != "Const" {
+		return 0, false
+	}
+	v, _, ok := scalarFloat(n)
+	return float32(v), ok
 }
 
 func linSpace(c *ShapeContext) error {

@@ -399,6 +399,45 @@ func unsortedSegment(c *ShapeContext) error {
 	return nil
 }
 
+// dynamicPartition: rows of the data, those of each part of unknown number.
+func dynamicPartition(c *ShapeContext) error {
+	data, parts := c.shape(0), c.shape(1)
+	rank, ok := parts.Rank()
+	if !ok || data.Dims() == nil {
+		return nil
+	}
+	if rank > len(data.Dims()) {
+		return c.errorf("partitions have more dimensions than data, have %v and %v", parts, data)
+	}
+	s := tensor.Partial(append([]int{tensor.UnknownDim}, data.Dims()[rank:]...)...)
+	for i := range c.out {
+		c.set(i, s)
+	}
+	return nil
+}
+
+// dynamicStitch: rows of the data, as many as the greatest index says.
+func dynamicStitch(c *ShapeContext) error {
+	row := unknownShape
+	half := len(c.in) / 2
+	for i := range half {
+		indices, data := c.shape(i), c.shape(half+i)
+		rank, ok := indices.Rank()
+		if !ok || data.Dims() == nil {
+			continue
+		}
+		if rank > len(data.Dims()) {
+			return c.errorf("indices have more dimensions than data, have %v and %v", indices, data)
+		}
+		var err error
+		if row, err = c.mergeShapes("shapes of the rows", row, tensor.Partial(data.Dims()[rank:]...)); err != nil {
+			return err
+		}
+	}
+	c.set(0, within(tensor.UnknownDim, row))
+	return nil
+}
+
 // multinomial: [batch, samples].
 func multinomial(c *ShapeContext) error {
 	k := c.scalarInt(1)

@@ -21,9 +21,9 @@ var indexOps = map[string]op{
 	"UniqueWithCountsV2":      def(`x T, axis Taxis -> y T, idx out_idx, count out_idx; Taxis=int64, out_idx=int32`, nil),
 	"Where":                   def(`input T -> index int64; T=bool`, where),
 	"ListDiff":                def(`x T, y T -> out T, idx out_idx; out_idx=int32`, nil),
-	"DynamicPartition":        def(`data T, partitions int32 -> outputs num_partitions*T`, nil),
-	"DynamicStitch":           def(`indices N*int32, data N*T -> merged T`, nil),
-	"ParallelDynamicStitch":   def(`indices N*int32, data N*T -> merged T`, nil),
+	"DynamicPartition":        def(`data T, partitions int32 -> outputs num_partitions*T`, dynamicPartition),
+	"DynamicStitch":           def(`indices N*int32, data N*T -> merged T`, dynamicStitch),
+	"ParallelDynamicStitch":   def(`indices N*int32, data N*T -> merged T`, dynamicStitch),
 	"LowerBound":              def(`sorted_inputs T, values T -> output out_type; out_type=int32`, sameSecond),
 	"UpperBound":              def(`sorted_inputs T, values T -> output out_type; out_type=int32`, sameSecond),
 	"SparseToDense": def(`sparse_indices Tindices, output_shape Tindices, sparse_values T, default_value T -> dense T;
