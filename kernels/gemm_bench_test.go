@@ -143,8 +143,12 @@ func BenchmarkAttentionInt8(b *testing.B) {
 				b.Run(fmt.Sprintf("tier=%s/transB=%v/m=%d/k=%d/n=%d", tier, transB, m, k, n), func(b *testing.B) {
 					a, x, dst := make([]int8, m*k), make([]int8, k*n), make([]float32, m*n)
 					var scratch Scratch
+					var codes Codes
 					peak := peakOf(tier, int8Peak)
-					best := fastest(b, func() { s.MatMulInt8Strided(dst, n, a, k, x, ldb, transB, m, n, k, 0.1, &scratch) })
+					best := fastest(b, func() {
+						s.LoadS8(&codes, a, m, k, k)
+						s.MatMulInt8Strided(dst, n, &codes, x, ldb, transB, n, 0.1, &scratch)
+					})
 					report(b, "GOP/s", 2*m*n*k, best, peak)
 				})
 			}

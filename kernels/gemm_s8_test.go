@@ -172,6 +172,7 @@ func TestMatMulInt8Strided(t *testing.T) {
 	for _, tier := range testTiers(t) {
 		s := For(tier)
 		var scratch Scratch
+		var codes Codes
 		for _, size := range testSizes {
 			m, n, k := size.m, size.n, size.k
 			r := rand.New(rand.NewPCG(uint64(m), uint64(n)))
@@ -185,10 +186,11 @@ func TestMatMulInt8Strided(t *testing.T) {
 			}
 			for _, transB := range []bool{false, true} {
 				dst, check := guardedMatrix(m, n, ldd)
+				s.LoadS8(&codes, a, m, k, lda)
 				if transB {
-					s.MatMulInt8Strided(dst, ldd, a, lda, bt, ldbt, true, m, n, k, 0.3, &scratch)
+					s.MatMulInt8Strided(dst, ldd, &codes, bt, ldbt, true, n, 0.3, &scratch)
 				} else {
-					s.MatMulInt8Strided(dst, ldd, a, lda, b, ldb, false, m, n, k, 0.3, &scratch)
+					s.MatMulInt8Strided(dst, ldd, &codes, b, ldb, false, n, 0.3, &scratch)
 				}
 				check(t)
 				for i := range m {

@@ -339,7 +339,8 @@ func TestNoAllocations(t *testing.T) {
 			s.MatMulF32Strided(dst, n, x, k, b, k, true, m, n, k, &scratch)
 			s.Quantize(&codes, x, m, k, k, Quantization{Scale: 10, Lo: -12, Hi: 12})
 			s.MatMulInt8(dst, n, &codes, w8, scale, Epilogue{})
-			s.MatMulInt8Strided(dst, n, x8, k, b8, n, false, m, n, k, 0.5, &scratch)
+			s.LoadS8(&codes, x8, m, k, k)
+			s.MatMulInt8Strided(dst, n, &codes, b8, n, false, n, 0.5, &scratch)
 		}); allocs != 0 {
 			t.Errorf("%s: %v allocations", tier, allocs)
 		}

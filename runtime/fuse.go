@@ -37,6 +37,7 @@ var fusers = []func(f *fusion, n *graphdef.Node) *fusedStep{
 	fuseLayerNorm,
 	fuseSoftmax,
 	fuseDense,
+	fuseInt8Batch,
 }
 
 // newFusion matches the fusers against the needed nodes of sc. results are read from outside.
