@@ -8,7 +8,8 @@ import (
 )
 
 // Signature returns the signature of n's op: a stock one, or that of the library function which the op names (calls of old
-// graphs). ok is false for an op that is neither.
+// graphs). ok is false for an op that is neither, and for such calls in function bodies, which do not know the library;
+// Infer and Validate do.
 func (n *Node) Signature() (sig *Signature, ok bool) {
 	if sig, ok = Lookup(n.op); ok {
 		return sig, true

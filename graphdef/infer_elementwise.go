@@ -213,7 +213,6 @@ func filledWith(value int64) ShapeFunc {
 func agree(c *ShapeContext) error {
 	s := unknownShape
 	for i := range c.in {
-		// AddN skips handles of lists, whose shapes say nothing.
 		var err error
 		if s, err = c.mergeShapes("shapes of the inputs", s, c.shape(i)); err != nil {
 			return err
@@ -222,9 +221,6 @@ func agree(c *ShapeContext) error {
 	c.set(0, s)
 	return nil
 }
-
-// clip: the shape of the first of three inputs; the bounds are scalars or alike.
-func clip(c *ShapeContext) error { return same(c) }
 
 // selectV1: both branches have the shape of the output; the condition is a scalar, a vector of rows, or alike.
 func selectV1(c *ShapeContext) error {

@@ -374,31 +374,6 @@ func xlaDynamicSlice(c *ShapeContext) error {
 	return nil
 }
 
-// segment: rows grouped by increasing ids.
-func segment(c *ShapeContext) error {
-	if rank, ok := c.shape(0).Rank(); ok && rank > 0 {
-		dims := slices.Clone(c.shape(0).Dims())
-		dims[0] = tensor.UnknownDim
-		c.set(0, tensor.Partial(dims...))
-	}
-	return nil
-}
-
-// unsortedSegment: num_segments + what the ids do not cover.
-func unsortedSegment(c *ShapeContext) error {
-	rank, ok := c.shape(0).Rank()
-	ids, ok2 := c.shape(1).Rank()
-	if !ok || !ok2 || ids > rank {
-		return nil
-	}
-	k := c.scalarInt(2)
-	if k < 0 || k > maxInt {
-		k = tensor.UnknownDim
-	}
-	c.set(0, tensor.Partial(append([]int{int(k)}, c.shape(0).Dims()[ids:]...)...))
-	return nil
-}
-
 // dynamicPartition: rows of the data, those of each part of unknown number.
 func dynamicPartition(c *ShapeContext) error {
 	data, parts := c.shape(0), c.shape(1)

@@ -89,7 +89,7 @@ var elementwiseOps = map[string]op{
 	"ApproximateEqual":  def(`x T, y T -> z bool; tolerance=1.0e-05`, agree, Commutative),
 	"AddN":              def(`inputs N*T -> sum T`, agree, Commutative),
 	"AccumulateNV2":     def(`inputs N*T -> sum T; shape:shape`, agree, Commutative),
-	"ClipByValue":       def(`t T, clip_value_min T, clip_value_max T -> output T`, clip),
+	"ClipByValue":       def(`t T, clip_value_min T, clip_value_max T -> output T`, same),
 	"Select":            def(`condition bool, t T, e T -> output T`, selectV1),
 	"SelectV2":          def(`condition bool, t T, e T -> output T`, selectV2),
 	"Cast":              def(`x SrcT -> y DstT; Truncate=false`, castShape),

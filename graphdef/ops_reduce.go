@@ -29,11 +29,15 @@ var reduceOps = map[string]op{
 		sparse_gradient=false`, segment),
 	"SparseSegmentSqrtN": def(`data T, indices Tidx, segment_ids Tsegmentids -> output T; Tidx=int32, Tsegmentids=int32,
 		sparse_gradient=false`, segment),
-	"UnsortedSegmentMax":  def(`data T, segment_ids Tindices, num_segments Tnumsegments -> output T; Tnumsegments=int32`, unsortedSegment),
-	"UnsortedSegmentMin":  def(`data T, segment_ids Tindices, num_segments Tnumsegments -> output T; Tnumsegments=int32`, unsortedSegment),
-	"UnsortedSegmentProd": def(`data T, segment_ids Tindices, num_segments Tnumsegments -> output T; Tnumsegments=int32`, unsortedSegment),
-	"UnsortedSegmentSum":  def(`data T, segment_ids Tindices, num_segments Tnumsegments -> output T; Tnumsegments=int32`, unsortedSegment),
-	"UnsortedSegmentJoin": def(`inputs string, segment_ids Tindices, num_segments Tnumsegments -> output string; separator="",
-		Tnumsegments=int32`, nil),
+	"UnsortedSegmentMax": def(`data T, segment_ids Tindices, num_segments Tnumsegments -> output T; Tnumsegments=int32`,
+		unsortedSegment),
+	"UnsortedSegmentMin": def(`data T, segment_ids Tindices, num_segments Tnumsegments -> output T; Tnumsegments=int32`,
+		unsortedSegment),
+	"UnsortedSegmentProd": def(`data T, segment_ids Tindices, num_segments Tnumsegments -> output T;
+		Tnumsegments=int32`, unsortedSegment),
+	"UnsortedSegmentSum": def(`data T, segment_ids Tindices, num_segments Tnumsegments -> output T; Tnumsegments=int32`,
+		unsortedSegment),
+	"UnsortedSegmentJoin": def(`inputs string, segment_ids Tindices, num_segments Tnumsegments -> output string;
+		separator="", Tnumsegments=int32`, nil),
 	"HistogramFixedWidth": def(`values T, value_range T, nbins int32 -> out dtype; dtype=int32`, nil),
 }

@@ -3,6 +3,7 @@ package graphdef
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -117,13 +118,7 @@ func opFamilies() []map[string]op {
 }
 
 // Ops returns the names of all operations that Lookup knows, in no order.
-func Ops() []string {
-	names := make([]string, 0, len(signatures()))
-	for name := range maps.Keys(signatures()) {
-		names = append(names, name)
-	}
-	return names
-}
+func Ops() []string { return slices.Collect(maps.Keys(signatures())) }
 
 func parseSpec(spec string) (*Signature, error) {
 	spec = strings.Join(strings.Fields(spec), " ")

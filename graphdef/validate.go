@@ -292,24 +292,24 @@ func (v *validation) calls(n *Node, sig *Signature) {
 			if have := len(n.inputs) - want.skip; have != len(f.Args) {
 				v.report(n.Errorf("function %q gets the wrong number of arguments, have %d, want %d", name, have, len(f.Args)))
 			}
-			types, err := v.outputTypes(n, sig)
-			if want.results && err == nil && len(types) != len(f.Rets) {
-				v.report(n.Errorf("function %q has the wrong number of results, have %d, want %d", name, len(f.Rets), len(types)))
+			if outs, ok := v.numOutputs(n, sig); ok && want.results && outs != len(f.Rets) {
+				v.report(n.Errorf("function %q has the wrong number of results, have %d, want %d", name, len(f.Rets), outs))
 			}
 		}
 	}
 }
 
-func (v *validation) outputTypes(n *Node, sig *Signature) (types []tensor.DType, err error) {
+// numOutputs returns how many outputs n says that it has; ok is false where it does not say enough.
+func (v *validation) numOutputs(n *Node, sig *Signature) (total int, ok bool) {
 	r := v.reader(n, sig)
 	for i := range sig.Outputs {
 		count, ok := r.count(&sig.Outputs[i], "")
 		if !ok {
-			return nil, n.Errorf("number of outputs is not known")
+			return 0, false
 		}
-		types = append(types, make([]tensor.DType, count)...)
+		total += count
 	}
-	return types, nil
+	return total, true
 }
 
 // frame is one level of TF1 loops; the root is the nil frame.
