@@ -110,18 +110,49 @@ type scaled struct{ scale, lo, hi float32 }
 
 // scaledRange computes what QuantizeV2 makes of the range lo, hi for codes of dtype d.
 func scaledRange(lo, hi, least float32, d tensor.DType, narrow bool) (scaled, error) {
-	if hi < lo {
-		return scaled{}, fmt.Errorf("input_max_range %v is less than input_min_range %v", hi, lo)
+	a, b, err := adjustedRange(lo, hi, least)
+	if err != nil {
+		return scaled{}, err
 	}
 	bottom, top := codeLimits(d)
 	if narrow {
 		bottom++
 	}
-	a := min(0, lo)
-	eps := max(1, max(abs32(lo), abs32(hi))) * least
-	b := max(0, max(hi, a+eps))
 	s := min(codeScale(bottom, a), codeScale(top, b))
-	return scaled{scale: s, lo: bottom / s, hi: top / s}, nil
+	return scaled{scale: s, lo: flushed(bottom / s), hi: flushed(top / s)}, nil
+}
+
+// adjustedRange widens the range lo, hi as QuantizeV2 does in every mode: it then holds 0 and is at least as wide as least says.
+// A NaN counts as 0.
+func adjustedRange(lo, hi, least float32) (a, b float32, err error) {
+	if hi < lo {
+		return 0, 0, fmt.Errorf("input_max_range %v is less than input_min_range %v", hi, lo)
+	}
+	if lo < 0 {
+		a = lo
+	}
+	width := float32(1)
+	for _, v := range [...]float32{abs32(lo), abs32(hi)} {
+		if v > width {
+			width = v
+		}
+	}
+	b = a + float32(width*least)
+	if hi > b {
+		b = hi
+	}
+	if !(b > 0) {
+		b = 0
+	}
+	return a, b, nil
+}
+
+// flushed returns 0 for a denormal number: TensorFlow's threads flush them.
+func flushed(v float32) float32 {
+	if abs32(v) < 0x1p-126 {
+		return 0
+	}
+	return v
 }
 
 // codeScale returns the codes per unit that map the end v of a range to code c; the largest float where no code lies that way.
@@ -154,6 +185,12 @@ func abs32(v float32) float32 { return max(v, -v) }
 // activations; lo, hi are the ranges of the weights, one or one a column.
 func productScale(step float32, lo, hi []float32, columns int) []float32 {
 	scale := make([]float32, columns)
+	fillScale(scale, step, lo, hi)
+	return scale
+}
+
+// fillScale is productScale into memory that is there.
+func fillScale(scale []float32, step float32, lo, hi []float32) {
 	for j := range scale {
 		i := 0
 		if len(lo) > 1 {
@@ -162,7 +199,6 @@ func productScale(step float32, lo, hi []float32, columns int) []float32 {
 		weight := max(abs32(lo[i]), abs32(hi[i])) / 127
 		scale[j] = step * weight
 	}
-	return scale
 }
 
 func (p quantizedProduct) direct() bool { return true }

@@ -11,10 +11,13 @@ import (
 
 // matrixOps are the products and what belongs to them.
 var matrixOps = map[string]evaluator{
-	"MatMul":        matMulOp,
-	"BatchMatMul":   batchMatMulOp,
-	"BatchMatMulV2": batchMatMulOp,
-	"BatchMatMulV3": batchMatMulOp,
+	"MatMul":         matMulOp,
+	"BatchMatMul":    batchMatMulOp,
+	"BatchMatMulV2":  batchMatMulOp,
+	"BatchMatMulV3":  batchMatMulOp,
+	"BiasAdd":        biasAddOp,
+	"BiasAddV1":      biasAddOp,
+	"MatrixBandPart": matrixBandPartOp,
 }
 
 // specializers prepare steps whose weights turn out to be constant, by op.
@@ -27,6 +30,7 @@ var specializers = map[string]func(n *graphdef.Node) specializer{
 		}
 		return dense{product: floatProduct{transposeB: tb}, reshape: -1, residual: -1, bias: -1}.specialize
 	},
+	"_QuantizedMatMul": specializeFusedQuantized,
 }
 
 func specializerOf(n *graphdef.Node) specializer {

@@ -30,7 +30,8 @@ type Session struct {
 	transposed []float32 // scratch of products whose left operand is read transposed
 	topk       kernels.TopKScratch
 	codes      kernels.Codes
-	product    []float32 // scratch of dense steps whose residual broadcasts
+	product    []float32 // scratch of products that are not stored as they are
+	columns    []float32 // scratch of quantized products: scale and bias of each column
 	stopped    atomic.Bool
 	resources  map[string]any // variables, tables: by their shared name, cleared before each run
 }
