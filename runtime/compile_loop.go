@@ -65,16 +65,23 @@ func (sc *scope) emitLoop(r *flow.Region, b *block) error {
 		if l.vars[i].next, err = sc.slot(v.Next.Input(0), v.Next); err != nil {
 			return err
 		}
-		if v.Exit != nil && sc.needed[v.Exit] {
-			l.vars[i].exit = sc.c.newSlot()
-			sc.slots[v.Exit.Out(0)] = l.vars[i].exit
-			st.out = append(st.out, l.vars[i].exit)
+		for _, exit := range v.Exits {
+			if !sc.needed[exit] {
+				continue
+			}
+			if l.vars[i].exit < 0 {
+				l.vars[i].exit = sc.c.newSlot()
+				st.out = append(st.out, l.vars[i].exit)
+			}
+			sc.slots[exit.Out(0)] = l.vars[i].exit
 		}
 	}
 	sc.finishLoop(&st)
 	for _, v := range vars {
-		if v.Exit != nil && sc.needed[v.Exit] {
-			sc.observeResult(v.Exit.Out(0), &st)
+		for _, exit := range v.Exits {
+			if sc.needed[exit] {
+				sc.observeResult(exit.Out(0), &st)
+			}
 		}
 	}
 	b.steps = append(b.steps, st)

@@ -141,6 +141,9 @@ func (sc *scope) frameNodes(r *flow.Region) map[*graphdef.Node]bool {
 				set[n] = true
 			}
 		}
+		for _, n := range v.Exits {
+			set[n] = true
+		}
 	}
 	for _, n := range r.Loop.Invariants {
 		set[n] = true
