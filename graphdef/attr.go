@@ -137,11 +137,17 @@ func (a Attr) AsTensor() (*tensor.Tensor, error) {
 	return DecodeTensor(b)
 }
 
-// list walks the members of a list value with field number num.
+// listFunc is the field number of functions in ListValue, the only kind whose number is not AttrValue's.
+const listFunc = 9
+
+// list walks the members of that kind of a list value.
 func (a Attr) list(num Kind, f func(val uint64, raw []byte)) bool {
 	k, _, b := a.field()
 	if k != KindList {
 		return false
+	}
+	if num == KindFunc {
+		num = listFunc
 	}
 	walk(b, func(n protowire.Number, typ protowire.Type, val uint64, raw []byte) bool {
 		if Kind(n) != num {
