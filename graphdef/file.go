@@ -12,7 +12,7 @@ import (
 // mapFrom is the size in bytes from which files are mapped rather than read.
 const mapFrom = 16 << 20
 
-// Load reads a graph from a file: a binary GraphDef or one in protobuf's text format,
+// Load reads a graph from a file: a binary GraphDef, one in protobuf's text format, or the text form of this package,
 // told apart by content. The error for any other form of model is a [*FormError], which says what the file is and what
 // to do with it. Big files are mapped where the system can: constants are decoded when asked for and take no memory of
 // their own, so the file must not be changed in place while the graph lives (Save does not).
@@ -27,6 +27,8 @@ func Load(path string) (*Graph, error) {
 		g, err = Read(b)
 	case FormPbtxt:
 		g, err = ReadPbtxt(b)
+	case FormText:
+		g, err = Parse(string(b))
 	default:
 		return nil, &FormError{Path: path, Form: form, Head: b[:min(len(b), 8)]}
 	}
@@ -73,7 +75,8 @@ func ReadFile(path string) ([]byte, error) {
 	return b, nil
 }
 
-// Save writes g to a file, in protobuf's text format where the name ends in .pbtxt, and as a binary GraphDef otherwise. The file appears whole or not at all: it is written beside
+// Save writes g to a file, in protobuf's text format where the name ends in .pbtxt, in the text form of this package
+// where it ends in .txt, and as a binary GraphDef otherwise. The file appears whole or not at all: it is written beside
 // its place and renamed.
 func Save(g *Graph, path string) error {
 	return writeFile(path, func(w io.Writer) error {
@@ -81,6 +84,8 @@ func Save(g *Graph, path string) error {
 		switch strings.ToLower(filepath.Ext(path)) {
 		case ".pbtxt":
 			err = WritePbtxt(w, g)
+		case ".txt":
+			_, err = io.WriteString(w, Format(g))
 		default:
 			_, err = g.WriteTo(w)
 		}
