@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	goruntime "runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tfq8/tfq8/kernels"
+)
+
+// computeFlags are the flags of verbs that run graphs.
+type computeFlags struct {
+	threads  int
+	tier     string
+	maxBytes byteSize
+	timeout  time.Duration
+}
+
+// add declares the flags on cmd.
+func (f *computeFlags) add(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&f.threads, "threads", 0, "threads to compute on (default: all cores)")
+	cmd.Flags().StringVar(&f.tier, "kernels", "auto", "kernels to compute with: auto, portable, avx2 or avx512vnni")
+	cmd.Flags().Var(&f.maxBytes, "max-bytes", "most memory of the tensors of one stream, such as 2GiB (default: no bound)")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "stop after this time, such as 30s (default: never)")
+	complete(cmd, "kernels", "auto", "portable", "avx2", "avx512vnni")
+}
+
+// set returns the kernels that were asked for.
+func (f *computeFlags) set() (*kernels.Set, error) {
+	t, err := kernels.ParseTier(f.tier)
+	if err != nil {
+		return nil, fmt.Errorf("--kernels: %w", err)
+	}
+	return kernels.For(t), nil
+}
+
+// numThreads returns the threads to use and makes them the limit of the whole process.
+func (f *computeFlags) numThreads() (int, error) {
+	if f.threads < 0 {
+		return 0, fmt.Errorf("--threads: have %d, want 1 or more (0: all cores)", f.threads)
+	}
+	if f.threads > 0 {
+		goruntime.GOMAXPROCS(f.threads)
+	}
+	return goruntime.GOMAXPROCS(0), nil
+}
+
+// context returns ctx bounded by --timeout.
+func (f *computeFlags) context(ctx context.Context) (context.Context, context.CancelFunc) {
+	if f.timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("not done after --timeout %v", f.timeout))
+}
+
+// modelFlags name the tensors of a model that count as its inputs and outputs.
+type modelFlags struct {
+	inputs, outputs []string
+}
+
+// add declares the flags on cmd.
+func (f *modelFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.inputs, "inputs", nil, "`name` of a node or tensor that is fed (repeat for more; default: the placeholders)")
+	cmd.Flags().StringArrayVar(&f.outputs, "outputs", nil, "`name` of a node or tensor that is wanted (repeat for more; default: found in the graph)")
+	cmd.RegisterFlagCompletionFunc("inputs", completeNodes(true))
+	cmd.RegisterFlagCompletionFunc("outputs", completeNodes(false))
+}
+
+// jsonFlag is the flag --json.
+type jsonFlag bool
+
+// add declares the flag on cmd.
+func (f *jsonFlag) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar((*bool)(f), "json", false, "print the result as JSON")
+}
+
+// printJSON writes v to the results, indented, with a line end.
+func (s *streams) printJSON(v any) error {
+	e := json.NewEncoder(s.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// complete makes the shell offer values for a flag.
+func complete(cmd *cobra.Command, flag string, values ...string) {
+	cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// completeFiles makes the shell offer files with one of the extensions (without dot) for a flag.
+func completeFiles(cmd *cobra.Command, flag string, extensions ...string) {
+	cmd.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return extensions, cobra.ShellCompDirectiveFilterFileExt
+	})
+}
+
+// completeModels offers graph files for the positional arguments.
+func completeModels(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"pb", "pbtxt", "txt"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+// completeNodes offers the inputs or outputs of the model on the command line.
+func completeNodes(inputs bool) cobra.CompletionFunc {
+	return func(_ *cobra.Command, have []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		if len(have) == 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		m, err := openModel(have[0])
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		list := m.outputs()
+		if inputs {
+			list = m.inputs()
+		}
+		var names []string
+		for _, c := range list {
+			if strings.HasPrefix(c.Name, prefix) {
+				names = append(names, c.Name)
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// byteSize is a flag of bytes: a number with an optional unit, such as 500MB or 2GiB.
+type byteSize int64
+
+// String formats the size as plain bytes; empty for none.
+func (b *byteSize) String() string {
+	if *b == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(*b), 10)
+}
+
+// Type names the kind of value in help texts.
+func (b *byteSize) Type() string { return "bytes" }
+
+// Set parses a size.
+func (b *byteSize) Set(text string) error {
+	units := []struct {
+		suffix string
+		bytes  float64
+	}{
+		{"kib", 1 << 10}, {"mib", 1 << 20}, {"gib", 1 << 30}, {"tib", 1 << 40},
+		{"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"tb", 1e12},
+		{"k", 1 << 10}, {"m", 1 << 20}, {"g", 1 << 30}, {"t", 1 << 40}, {"b", 1},
+	}
+	number, unit := strings.ToLower(strings.TrimSpace(text)), 1.0
+	for _, u := range units {
+		if rest, ok := strings.CutSuffix(number, u.suffix); ok {
+			number, unit = strings.TrimSpace(rest), u.bytes
+			break
+		}
+	}
+	v, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(v >= 0 && v*unit < 1<<62) {
+		return fmt.Errorf("have %q, want bytes such as 500MB or 2GiB", text)
+	}
+	*b = byteSize(v * unit)
+	return nil
+}
+
+// formatBytes formats a number of bytes for people.
+func formatBytes(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.2f GB", float64(n)/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.2f MB", float64(n)/1e6)
+	case n >= 1e3:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%d B", n)
+}
