@@ -131,6 +131,42 @@ func TestInferFollowsFunctions(t *testing.T) {
 	}
 }
 
+// TestInferGivesUpLongChains: variables that hand on a change one a round are given up, rather than followed for as many
+// rounds as the file has variables; ten of them are followed to the end.
+func TestInferGivesUpLongChains(t *testing.T) {
+	for vars, want := range map[int]string{10: "[?, 3]", 2 * maxRounds: "?"} {
+		g := NewGraph()
+		var start []Output
+		types := make([]tensor.DType, vars)
+		for i := range vars {
+			start = append(start, placeholder32(t, g, g.UniqueName("x"), 2, 3).Out(0))
+			types[i] = tensor.Float32
+		}
+		f := &Function{Name: "shift", Body: NewGraph()}
+		yes := &Function{Name: "yes", Body: NewGraph()}
+		for i := range vars {
+			attrs := []any{"T", TypeAttr(tensor.Float32), "index", IntAttr(int64(i))}
+			f.Args = append(f.Args, addNode(t, f.Body, f.Body.UniqueName("a"), "_Arg", nil, attrs...))
+			yes.Args = append(yes.Args, addNode(t, yes.Body, yes.Body.UniqueName("a"), "_Arg", nil, attrs...))
+		}
+		axis := constNode(t, f.Body, "axis", tensor.Scalar[int32](0))
+		last := addNode(t, f.Body, "grow", "ConcatV2", outs(f.Args[0], f.Args[0], axis), "N", IntAttr(2))
+		for i, a := range f.Args {
+			f.Rets = append(f.Rets, addNode(t, f.Body, f.Body.UniqueName("r"), "_Retval", outs(last), "T", TypeAttr(tensor.Float32), "index", IntAttr(int64(i))))
+			last = a
+		}
+		for _, f := range []*Function{f, yes} {
+			if err := g.AddFunction(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		while := addNode(t, g, "while", "While", start, "T", TypesAttr(types...), "cond", FuncAttr("yes"), "body", FuncAttr("shift"))
+		if got := Infer(g).Shape(while.Out(vars - 1)).String(); got != want {
+			t.Errorf("the last of %d variables has shape %s, want %s", vars, got, want)
+		}
+	}
+}
+
 func TestInferKnowsWhatHandlesHold(t *testing.T) {
 	g := NewGraph()
 	i := constNode(t, g, "i", tensor.Scalar[int32](0))
