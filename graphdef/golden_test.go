@@ -1,6 +1,7 @@
 package graphdef
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -106,7 +107,7 @@ func diffGraphs(a, b *Graph) string {
 		return fmt.Sprintf("%d nodes, want %d", len(b.nodes), len(a.nodes))
 	case len(a.functions) != len(b.functions):
 		return fmt.Sprintf("%d functions, want %d", len(b.functions), len(a.functions))
-	case string(a.extra) != string(b.extra) || string(a.libraryExtra) != string(b.libraryExtra):
+	case inOrder(a.extra) != inOrder(b.extra) || string(a.libraryExtra) != string(b.libraryExtra):
 		return "other fields differ"
 	case a.Versions.Producer != b.Versions.Producer || a.Versions.MinConsumer != b.Versions.MinConsumer || !slices.Equal(a.Versions.BadConsumers, b.Versions.BadConsumers):
 		return fmt.Sprintf("versions %v, want %v", b.Versions, a.Versions)
@@ -131,7 +132,7 @@ func diffGraphs(a, b *Graph) string {
 		if x, y := f.Name+names(f.Args, f.Rets, f.ControlRet), h.Name+names(h.Args, h.Rets, h.ControlRet); x != y {
 			return fmt.Sprintf("function %s, want %s", y, x)
 		}
-		if string(f.wireOrEmpty().signature) != string(h.wireOrEmpty().signature) || string(f.wireOrEmpty().extra) != string(h.wireOrEmpty().extra) {
+		if inOrder(f.wireOrEmpty().signature) != inOrder(h.wireOrEmpty().signature) || string(f.wireOrEmpty().extra) != string(h.wireOrEmpty().extra) {
 			return fmt.Sprintf("function %q: other fields differ", f.Name)
 		}
 		if diff := diffAttrs(f.Attrs, h.Attrs); diff != "" {
@@ -144,13 +145,32 @@ func diffGraphs(a, b *Graph) string {
 	return ""
 }
 
+// inOrder sorts fields by their numbers: those that we do not interpret are written before or after those that we do.
+func inOrder(b []byte) string {
+	var fields []wireField
+	for len(b) > 0 {
+		f, rest, err := nextField(b)
+		if err != nil {
+			return string(b)
+		}
+		fields = append(fields, f)
+		b = rest
+	}
+	slices.SortStableFunc(fields, func(x, y wireField) int { return cmp.Compare(x.num, y.num) })
+	var out []byte
+	for _, f := range fields {
+		out = append(out, f.whole...)
+	}
+	return string(out)
+}
+
 func diffNodes(n, m *Node) string {
 	spell := func(n *Node) string {
 		s := fmt.Sprintf("%s = %s %v", n.name, n.op, n.inputs)
 		for _, c := range n.controls {
 			s += " ^" + c.name
 		}
-		return s + n.Device + string(n.extra) + strings.Join(n.ports, ",")
+		return s + n.Device + inOrder(n.extra) + strings.Join(n.ports, ",")
 	}
 	if x, y := spell(n), spell(m); x != y {
 		return fmt.Sprintf("%s, want %s", y, x)

@@ -41,6 +41,7 @@ func body[_a=1] control=[r, name=more] signature=base64:iAEB {
   r = Neg(a)
   more = NoOp(^a) extra=base64:OgA=
   more2 = Mystery(a) ports=["out:0", "z:1"]
+  more3 = Mystery(more2, more2:1)
   "odd name" = Identity(r)
   out = _Retval("odd name")
 }
