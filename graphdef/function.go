@@ -1,5 +1,11 @@
 package graphdef
 
+import (
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
 // Function is one entry of a graph's library. Its body is a Graph in which argument i is a node of op _Arg (attributes
 // T and index) named as the argument, and result i a node of op _Retval (T, index) that reads the returned value, named as
 // the result: the form that TensorFlow itself runs. So every pass works inside function bodies as it does outside.
@@ -35,3 +41,39 @@ type functionWire struct {
 	// controlNames are the names of control outputs, by node, where the two differ.
 	controlNames map[string]string
 }
+
+// RemoveFunctions takes every function out of the library for which drop is true, and the gradients that name one. Nothing
+// that stays may call one that goes.
+func (g *Graph) RemoveFunctions(drop func(*Function) bool) {
+	gone := map[string]bool{}
+	g.functions = slices.DeleteFunc(g.functions, func(f *Function) bool {
+		if drop(f) {
+			gone[f.Name] = true
+		}
+		return gone[f.Name]
+	})
+	if len(gone) == 0 {
+		return
+	}
+	var kept []byte
+	for rest := g.libraryExtra; len(rest) > 0; {
+		f, after, err := nextField(rest)
+		if err != nil {
+			break // not from a reader of ours
+		}
+		names := false
+		// GradientDef: function_name and gradient_func.
+		walk(f.raw, func(num protowire.Number, _ protowire.Type, _ uint64, raw []byte) bool {
+			names = names || num <= 2 && gone[string(raw)]
+			return true
+		})
+		if !f.is(libraryGradient) || !names {
+			kept = append(kept, f.whole...)
+		}
+		rest = after
+	}
+	g.libraryExtra = kept
+}
+
+// libraryGradient is the field of gradients in FunctionDefLibrary.
+const libraryGradient = 2
