@@ -26,14 +26,15 @@ func (s Shape) CheckedElements() (int, error) {
 	n := 1
 	for _, d := range s {
 		if d < 0 {
-			return 0, fmt.Errorf("tensor: shape %v has a negative dimension", s)
+			// A copy is printed, so that s does not escape: callers build shapes on the stack.
+			return 0, fmt.Errorf("tensor: shape %v has a negative dimension", s.Clone())
 		}
 		if d != 0 && n > math.MaxInt64/16/d {
 			// A zero further on makes the tensor empty, whatever came before.
 			if slices.Contains(s, 0) {
 				return 0, nil
 			}
-			return 0, fmt.Errorf("tensor: shape %v has too many elements", s)
+			return 0, fmt.Errorf("tensor: shape %v has too many elements", s.Clone())
 		}
 		n *= d
 	}
