@@ -29,7 +29,7 @@ func (s Shape) CheckedElements() (int, error) {
 			// A copy is printed, so that s does not escape: callers build shapes on the stack.
 			return 0, fmt.Errorf("tensor: shape %v has a negative dimension", s.Clone())
 		}
-		if d != 0 && n > math.MaxInt64/16/d {
+		if d != 0 && n > math.MaxInt/16/d {
 			// A zero further on makes the tensor empty, whatever came before.
 			if slices.Contains(s, 0) {
 				return 0, nil
