@@ -30,7 +30,13 @@ var specializers = map[string]func(n *graphdef.Node) specializer{
 		}
 		return dense{product: floatProduct{transposeB: tb}, reshape: -1, residual: -1, bias: -1}.specialize
 	},
-	"_QuantizedMatMul": specializeFusedQuantized,
+	"_QuantizedMatMul":                            specializeFusedQuantized,
+	"QuantizedMatMul":                             specializeQuantizedMatMul,
+	"QuantizedMatMulWithBias":                     specializeFusedQuantized,
+	"QuantizedMatMulWithBiasAndRelu":              specializeFusedQuantized,
+	"QuantizedMatMulWithBiasAndDequantize":        specializeFusedQuantized,
+	"QuantizedMatMulWithBiasAndRequantize":        specializeFusedQuantized,
+	"QuantizedMatMulWithBiasAndReluAndRequantize": specializeFusedQuantized,
 }
 
 func specializerOf(n *graphdef.Node) specializer {

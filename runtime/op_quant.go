@@ -11,6 +11,26 @@ var quantOps = map[string]evaluator{
 	"QuantizeV2":       quantizeOp,
 	"Dequantize":       dequantizeOp,
 	"_QuantizedMatMul": fusedQuantizedMatMulOp,
+	"QuantizedMatMul":  quantizedMatMulOp,
+
+	"QuantizedMatMulWithBias":                     withBiasOp,
+	"QuantizedMatMulWithBiasAndRelu":              withBiasOp,
+	"QuantizedMatMulWithBiasAndDequantize":        withBiasOp,
+	"QuantizedMatMulWithBiasAndRequantize":        withBiasOp,
+	"QuantizedMatMulWithBiasAndReluAndRequantize": withBiasOp,
+
+	"QuantizeAndDequantizeV2":           quantizeAndDequantizeOp,
+	"QuantizeAndDequantizeV3":           quantizeAndDequantizeOp,
+	"QuantizeAndDequantizeV4":           quantizeAndDequantizeOp,
+	"FakeQuantWithMinMaxArgs":           fakeQuantOp,
+	"FakeQuantWithMinMaxVars":           fakeQuantOp,
+	"FakeQuantWithMinMaxVarsPerChannel": fakeQuantOp,
+
+	"Requantize":                    requantizeOp,
+	"QuantizeDownAndShrinkRange":    requantizeOp,
+	"RequantizationRange":           requantizationRangeOp,
+	"RequantizePerChannel":          requantizePerChannelOp,
+	"RequantizationRangePerChannel": requantizationRangePerChannelOp,
 }
 
 // rangeOf returns the least and greatest real value that inputs i and i+1 give as one float each.

@@ -22,8 +22,9 @@ type fusedQuantized struct {
 	out         tensor.DType
 	outMinFirst bool
 	stages      []quantizedStage
-	end         string // Dequantize, Requantize or "": raw accumulators
+	end         string // Dequantize, Requantize, Accumulate: back to accumulators, or "": accumulators as they are
 	ranges      int    // number of the input min_a
+	perRange    bool   // QuantizedMatMulWithBias and its kin: scales are divided the other way, the output's range is as given
 	w           *kernels.PackedS8
 }
 
@@ -114,8 +115,12 @@ func fusedQuantizedMatMulOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) 
 
 // specializeFusedQuantized packs constant weights.
 func specializeFusedQuantized(n *graphdef.Node) specializer {
+	read := newFusedQuantized
+	if n.Op() != "_QuantizedMatMul" {
+		read = newWithBias
+	}
 	return func(pk *packer, consts []*tensor.Tensor) (evalFunc, uint64) {
-		p, err := newFusedQuantized(n)
+		p, err := read(n)
 		if err != nil {
 			return nil, 0
 		}
@@ -206,6 +211,13 @@ func (p *fusedQuantized) eval(c *call) error {
 	switch {
 	case p.end == "Requantize":
 		return p.requantize(c, t, y)
+	case p.end == "Accumulate":
+		acc := tensor.Data[int32](t)
+		for i, v := range y {
+			q := math.RoundToEven(float64(v * (1 / scale[i%n])))
+			acc[i] = int32(max(min(q, math.MaxInt32), math.MinInt32))
+		}
+		return p.setSumRange(c)
 	case p.out == tensor.Bfloat16:
 		for i, v := range y {
 			setFloat(t, i, float64(v))
@@ -285,6 +297,11 @@ func (p *fusedQuantized) raw(c *call, w *kernels.PackedS8, t *tensor.Tensor, bia
 		}
 		acc[i] = int32(max(min(math.RoundToEven(y), math.MaxInt32), math.MinInt32))
 	}
+	return p.setSumRange(c)
+}
+
+// setSumRange sets outputs 1 and 2 to the range of qint32 accumulators, one or one a column.
+func (p *fusedQuantized) setSumRange(c *call) error {
 	loA, hiA, err := rangeOf(c, p.ranges)
 	if err != nil {
 		return err
@@ -303,8 +320,8 @@ func (p *fusedQuantized) raw(c *call, w *kernels.PackedS8, t *tensor.Tensor, bia
 		return err
 	}
 	for j, v := range tensor.Data[float32](lo) {
-		step := (hiA - loA) / levels * ((tensor.Data[float32](hi)[j] - v) / 254)
-		tensor.Data[float32](outLo)[j], tensor.Data[float32](outHi)[j] = step*-2147483648, step*2147483647
+		weight := max(abs32(v), abs32(tensor.Data[float32](hi)[j])) / 127
+		tensor.Data[float32](outLo)[j], tensor.Data[float32](outHi)[j] = productRange((hiA-loA)/levels, weight)
 	}
 	return nil
 }
@@ -324,9 +341,15 @@ func (p *fusedQuantized) requantize(c *call, t *tensor.Tensor, y []float32) erro
 		width = hi - lo
 		shift = float32(-lo*levels) / width
 	}
-	storeCodes(t, y, levels/width, shift, bottom, top)
+	scale := levels / width
+	if p.perRange {
+		scale = 1 / (width / levels)
+	}
+	for i, v := range y {
+		storeCode(t, i, v, scale, shift, bottom, top)
+	}
 	switch {
-	case p.outMinFirst:
+	case p.outMinFirst || p.perRange:
 		return setRange(c, 1, lo, hi)
 	case p.out == tensor.Quint8:
 		return setRange(c, 1, 0, width)
@@ -334,15 +357,12 @@ func (p *fusedQuantized) requantize(c *call, t *tensor.Tensor, y []float32) erro
 	return setRange(c, 1, -width, width)
 }
 
-// storeCodes stores y·scale + shift, one rounding, as 8-bit codes: the nearest integer within bottom..top, of two the even one.
-func storeCodes(t *tensor.Tensor, y []float32, scale, shift, bottom, top float32) {
-	dst := tensor.Data[uint8](t)
-	for i, v := range y {
-		q := float32(float64(v)*float64(scale) + float64(shift))
-		q = float32(math.RoundToEven(float64(q)))
-		if q != q {
-			q = 0
-		}
-		dst[i] = uint8(int32(max(min(q, top), bottom)))
+// storeCode stores v·scale + shift, one rounding, as the 8-bit code i: the nearest integer within bottom..top, of two the
+// even one.
+func storeCode(t *tensor.Tensor, i int, v, scale, shift, bottom, top float32) {
+	q := float32(math.RoundToEven(float64(float32(float64(v)*float64(scale) + float64(shift)))))
+	if q != q {
+		q = 0
 	}
+	tensor.Data[uint8](t)[i] = uint8(int32(max(min(q, top), bottom)))
 }

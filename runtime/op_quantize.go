@@ -134,11 +134,18 @@ func (q quantizer) mapping(lo, hi float32) (mapping, error) {
 		}
 		return m, nil
 	}
-	if a != b {
-		m.scale = float32((top - bottom) / float64(b-a))
+	return q.minFirst(a, b), nil
+}
+
+// minFirst is the mapping of mode MIN_FIRST for a range that is not adjusted.
+func (q quantizer) minFirst(lo, hi float32) mapping {
+	bottom, top := codeBounds(q.dtype)
+	m := mapping{lo: lo, hi: hi}
+	if lo != hi {
+		m.scale = float32((top - bottom) / float64(hi-lo))
 	}
-	m.zero = round32(a*m.scale) - float32(bottom)
-	return m, nil
+	m.zero = round32(lo*m.scale) - float32(bottom)
+	return m
 }
 
 // codeBounds returns the smallest and largest code of d, exactly.
