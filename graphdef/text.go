@@ -10,27 +10,6 @@ import (
 	"github.com/tfq8/tfq8/tensor"
 )
 
-// The text form has one node a line:
-//
-//	# a comment
-//	graph producer=27
-//	x = Placeholder[dtype=float, shape=?x4]()
-//	w = Const[value=float 4x2 fill 0.5]()
-//	y = MatMul(x, w, ^x) device="/device:CPU:0"
-//	i, the input of a second output, is written top:1
-//
-//	func body {
-//	  a = _Arg[T=int32]()
-//	  r = _Retval(a)
-//	}
-//
-// The values of attributes are spelt so that they tell their kind: 3 (int), 3.0 (float), "s", true, float (a dtype),
-// shapes as 2x?x4, 4x (rank 1), scalar and ? (unknown rank), @body or @body[T=float] (functions), $T (placeholders),
-// [1, 2] (lists), tensors as a dtype, a shape and elements: int32 3, float [1, 2], float 2x2 [1, 2, 3, 4], float 4x2 fill
-// 0.5, or base64:… with the bytes of the elements. What none of them says exactly is base64:… of the AttrValue, and none
-// is an empty one. Attributes that have the default of the op's signature are left out, and so are dtypes and counts that
-// the inputs imply, a Const's dtype, and the index of arguments and results of functions in their order.
-
 // TextOptions are choices of FormatText; the zero value gives text that Parse reads back as the same graph.
 type TextOptions struct {
 	// Elide writes ... for the elements of constants with more than 64 that are not all equal: text for people, which

@@ -9,6 +9,27 @@ import (
 
 // Parse returns the graph of a text in text form. Attributes that the text leaves out are completed where the inputs
 // imply them; those with a default stay unsaid. Names that are used before their line are fine. Errors give the line.
+//
+// The text form has one node a line:
+//
+//	# a comment
+//	graph producer=27
+//	x = Placeholder[dtype=float, shape=?x4]()
+//	w = Const[value=float 4x2 fill 0.5]()
+//	y = MatMul(x, w, ^x) device="/device:CPU:0"
+//	z = Identity(top:1)  # the second output of top
+//
+//	func body {
+//	  a = _Arg[T=int32]()
+//	  r = _Retval(a)
+//	}
+//
+// The values of attributes are spelt so that they tell their kind: 3 (int), 3.0 (float), "s", true, float (a dtype),
+// shapes as 2x?x4, 4x (rank 1), scalar and ? (unknown rank), @body or @body[T=float] (functions), $T (placeholders),
+// [1, 2] (lists), tensors as a dtype, a shape and elements: int32 3, float [1, 2], float 2x2 [1, 2, 3, 4], float 4x2 fill
+// 0.5, or base64:… with the bytes of the elements. What none of them says exactly is base64:… of the AttrValue, and none
+// is an empty one. Attributes that have the default of the op's signature are left out, and so are dtypes and counts that
+// the inputs imply, a Const's dtype, and the index of arguments and results of functions in their order.
 func Parse(text string) (*Graph, error) {
 	p := &textParser{textScanner: textScanner{src: strings.TrimPrefix(text, "\ufeff"), line: 1}, g: NewGraph()}
 	p.top = &reader{graph: p.g}
