@@ -14,34 +14,46 @@ import (
 //
 // with x int8 or uint8, y int8, sums in int32 and a constant float scale.
 func fuseInt8Batch(f *fusion, n *graphdef.Node) *fusedStep {
-	if n.Op() != "Mul" || !isFloat(n) {
+	if n.Op() != "Mul" {
 		return nil
 	}
+	p, cast, product, ok := f.int8Product(n, n)
+	if !ok || p.adjX {
+		return nil
+	}
+	return &fusedStep{
+		op:       "BatchMatMulV3",
+		inputs:   []graphdef.Output{product.Input(0), product.Input(1)},
+		interior: []*graphdef.Node{cast, product},
+		eval:     p.eval,
+	}
+}
+
+// int8Product matches Mul n of the pattern above and returns the Cast and the product, which can vanish into a step in place of
+// last.
+func (f *fusion) int8Product(n, last *graphdef.Node) (p int8Batch, cast, product *graphdef.Node, ok bool) {
+	if !isFloat(n) {
+		return p, nil, nil, false
+	}
 	for i := range 2 {
-		cast := n.Input(i)
 		scale, ok := f.scalar(n.Input(1 - i))
-		if !ok || cast.Node.Op() != "Cast" || !f.private(cast, n) {
+		c := n.Input(i)
+		if !ok || c.Node.Op() != "Cast" || !f.private(c, last) {
 			continue
 		}
-		product := cast.Node.Input(0)
-		if product.Node.Op() != "BatchMatMulV3" || !f.private(product, n) {
+		b := c.Node.Input(0)
+		if b.Node.Op() != "BatchMatMulV3" || !f.private(b, last) {
 			continue
 		}
-		r := product.Node.AttrReader()
-		p := int8Batch{scale: scale, adjX: r.Bool("adj_x"), adjY: r.Bool("adj_y"), unsigned: r.Type("Ta") == tensor.Uint8}
+		r := b.Node.AttrReader()
+		p = int8Batch{scale: scale, adjX: r.Bool("adj_x"), adjY: r.Bool("adj_y"), unsigned: r.Type("Ta") == tensor.Uint8}
 		left := r.Type("Ta") == tensor.Int8 || p.unsigned
-		if to, err := cast.Node.Type("DstT"); err != nil || to != tensor.Float32 || r.Err() != nil || !left ||
-			r.Type("Tb") != tensor.Int8 || r.Type("Tout") != tensor.Int32 || p.adjX {
-			continue
-		}
-		return &fusedStep{
-			op:       "BatchMatMulV3",
-			inputs:   []graphdef.Output{product.Node.Input(0), product.Node.Input(1)},
-			interior: []*graphdef.Node{cast.Node, product.Node},
-			eval:     p.eval,
+		to, err := c.Node.Type("DstT")
+		if err == nil && to == tensor.Float32 && r.Err() == nil && left && r.Type("Tb") == tensor.Int8 && r.Type("Tout") == tensor.Int32 {
+			return p, c.Node, b.Node, true
 		}
 	}
-	return nil
+	return p, nil, nil, false
 }
 
 // int8Batch is the product of the codes of inputs 0 and 1 over their last two dimensions, scaled.
