@@ -126,11 +126,15 @@ func (d dequantizer) convert(k *kernels.Set, dst []float32, x *tensor.Tensor, at
 		convertNumbers(dst, tensor.Data[uint16](x)[at:][:len(dst)], m)
 	case tensor.Qint32:
 		q := tensor.Data[int32](x)[at:][:len(dst)]
-		if d.mode == "SCALED" {
-			k.DequantizeS32(dst, q, m.scale)
-			return
-		}
 		convertNumbers(dst, q, m)
+		if d.mode == "SCALED" {
+			// TensorFlow goes through float32 back to int32, where codes that round to 2^31 become negative.
+			for i, v := range q {
+				if v >= 1<<31-64 {
+					dst[i] = -dst[i]
+				}
+			}
+		}
 	}
 }
 

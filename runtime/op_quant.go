@@ -31,6 +31,21 @@ var quantOps = map[string]evaluator{
 	"RequantizationRange":           requantizationRangeOp,
 	"RequantizePerChannel":          requantizePerChannelOp,
 	"RequantizationRangePerChannel": requantizationRangePerChannelOp,
+
+	"QuantizedAdd":      quantizedAddOp,
+	"QuantizedMul":      quantizedMulOp,
+	"QuantizedBiasAdd":  quantizedBiasAddOp,
+	"QuantizedRelu":     quantizedReluOp,
+	"QuantizedRelu6":    quantizedReluOp,
+	"QuantizedReluX":    quantizedReluOp,
+	"QuantizedReshape":  quantizedReshapeOp,
+	"QuantizedConcat":   quantizedConcatOp,
+	"QuantizedConcatV2": quantizedConcatOp,
+
+	"UniformQuantize":     uniformQuantizeOp,
+	"UniformDequantize":   uniformDequantizeOp,
+	"UniformRequantize":   uniformRequantizeOp,
+	"UniformQuantizedDot": uniformDotOp,
 }
 
 // rangeOf returns the least and greatest real value that inputs i and i+1 give as one float each.
