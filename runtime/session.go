@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/tfq8/tfq8/graphdef"
 	"github.com/tfq8/tfq8/kernels"
@@ -20,6 +21,8 @@ type Observer func(name string, t *tensor.Tensor)
 type Session struct {
 	// Observer, if set, sees the observed tensors.
 	Observer Observer
+	// Timer, if set, is told what each step took; the steps inside a loop are told one by one, the loop is not.
+	Timer func(name, op string, d time.Duration)
 
 	plan       *Plan
 	values     []value
@@ -189,8 +192,15 @@ func (s *Session) run(b *block) error {
 			}
 		default:
 			s.call.st = st
+			var start time.Time
+			if s.Timer != nil {
+				start = time.Now()
+			}
 			if err := st.eval(&s.call); err != nil {
 				return &graphdef.NodeError{Node: st.name, Op: st.op, Err: err}
+			}
+			if s.Timer != nil {
+				s.Timer(st.name, st.op, time.Since(start))
 			}
 		}
 		if s.Observer != nil {
