@@ -14,8 +14,9 @@ type evaluator func(n *graphdef.Node, k *kernels.Set) (evalFunc, error)
 
 // call is one execution of a step, as its evaluator sees it.
 type call struct {
-	s  *Session
-	st *step
+	s    *Session
+	st   *step
+	walk walk // scratch of elementwise steps
 }
 
 // in returns input i, not to be changed.
