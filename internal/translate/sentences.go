@@ -1,0 +1,94 @@
+// Package translate runs text through a translation graph: lines become sentences of ids ([Encode]), sentences become
+// batches, longest first ([Batches], [Pad]), a [Translator] runs these on several sessions that share one plan and pull from
+// one queue, and hypotheses come back in the order of the lines. [Choose] finds out which tensors of a graph take part.
+//
+//	ports, err := translate.Choose(g, graphdef.Infer(g), inputs, outputs)
+//	t, err := translate.New(g, ports, translate.Options{EOS: m.EOS(), Streams: 2})
+//	res, err := t.Translate(ctx, translate.Encode(m, lines, m.EOS()))
+//	fmt.Println(m.Decode(res.Hypotheses[0][0].IDs))
+//
+// What comes out of a sentence does not depend on its batch or on the number of streams, as far as the graph itself keeps
+// the rows of a batch apart.
+package translate
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/tfq8/tfq8/runtime/text"
+	"github.com/tfq8/tfq8/tensor"
+)
+
+// DefaultBatch is the number of sentences in a batch where nothing else is asked for.
+const DefaultBatch = 32
+
+// Lines splits a text at its line feeds; a carriage return before one belongs to it. What follows the last line feed is a
+// line if there is anything.
+func Lines(s string) []string {
+	if s == "" {
+		return nil
+	}
+	lines := strings.Split(strings.TrimSuffix(s, "\n"), "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimSuffix(l, "\r")
+	}
+	return lines
+}
+
+// Encode returns the ids of each line: its pieces, then eos. An empty line is eos alone.
+func Encode(m *text.Model, lines []string, eos int) [][]int {
+	sentences := make([][]int, len(lines))
+	for i, l := range lines {
+		sentences[i] = append(m.Encode(l), eos)
+	}
+	return sentences
+}
+
+// Batches divides the sentences 0, 1, … of one or more parallel texts (source, target) into batches of size sentences, the
+// last one smaller: the longest first, by the longest side of each sentence, ties in the order of the text. A size of 0 is
+// DefaultBatch.
+func Batches(size int, texts ...[][]int) [][]int {
+	if size <= 0 {
+		size = DefaultBatch
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	length := make([]int, len(texts[0]))
+	order := make([]int, len(length))
+	for i := range order {
+		order[i] = i
+		for _, t := range texts {
+			length[i] = max(length[i], len(t[i]))
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(length[b], length[a]) })
+	return slices.Collect(slices.Chunk(order, size))
+}
+
+// Pad returns the chosen rows of sentences as a tensor [len(rows), longest] of dtype int32 or int64, filled up with pad.
+func Pad(dtype tensor.DType, pad int, sentences [][]int, rows []int) *tensor.Tensor {
+	width := 0
+	for _, r := range rows {
+		width = max(width, len(sentences[r]))
+	}
+	shape := tensor.Shape{len(rows), width}
+	if dtype == tensor.Int64 {
+		return tensor.FromSlice(shape, padded[int64](width, pad, sentences, rows))
+	}
+	return tensor.FromSlice(shape, padded[int32](width, pad, sentences, rows))
+}
+
+func padded[T int32 | int64](width, pad int, sentences [][]int, rows []int) []T {
+	ids := make([]T, 0, width*len(rows))
+	for _, r := range rows {
+		for _, id := range sentences[r] {
+			ids = append(ids, T(id))
+		}
+		for range width - len(sentences[r]) {
+			ids = append(ids, T(pad))
+		}
+	}
+	return ids
+}
