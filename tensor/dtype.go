@@ -41,24 +41,19 @@ const (
 // refOffset is what TensorFlow adds to a dtype to name a reference to a variable of it (TF1 ref variables).
 const refOffset = 100
 
-type dtypeInfo struct {
-	name string
-	size int
-}
-
-var dtypes = map[DType]dtypeInfo{
-	Float32: {"float", 4}, Float64: {"double", 8}, Int32: {"int32", 4}, Uint8: {"uint8", 1}, Int16: {"int16", 2},
-	Int8: {"int8", 1}, String: {"string", 0}, Complex64: {"complex64", 8}, Int64: {"int64", 8}, Bool: {"bool", 1},
-	Qint8: {"qint8", 1}, Quint8: {"quint8", 1}, Qint32: {"qint32", 4}, Bfloat16: {"bfloat16", 2}, Qint16: {"qint16", 2},
-	Quint16: {"quint16", 2}, Uint16: {"uint16", 2}, Complex128: {"complex128", 16}, Float16: {"half", 2},
-	Resource: {"resource", 0}, Variant: {"variant", 0}, Uint32: {"uint32", 4}, Uint64: {"uint64", 8},
-	Float8E5M2: {"float8_e5m2", 1}, Float8E4M3: {"float8_e4m3fn", 1}, Int4: {"int4", 1}, Uint4: {"uint4", 1},
+var names = map[DType]string{
+	Float32: "float", Float64: "double", Int32: "int32", Uint8: "uint8", Int16: "int16",
+	Int8: "int8", String: "string", Complex64: "complex64", Int64: "int64", Bool: "bool",
+	Qint8: "qint8", Quint8: "quint8", Qint32: "qint32", Bfloat16: "bfloat16", Qint16: "qint16",
+	Quint16: "quint16", Uint16: "uint16", Complex128: "complex128", Float16: "half",
+	Resource: "resource", Variant: "variant", Uint32: "uint32", Uint64: "uint64",
+	Float8E5M2: "float8_e5m2", Float8E4M3: "float8_e4m3fn", Int4: "int4", Uint4: "uint4",
 }
 
 // String returns TensorFlow's name of d: float, int32, qint8, …
 func (d DType) String() string {
-	if i, ok := dtypes[d]; ok {
-		return i.name
+	if name, ok := names[d]; ok {
+		return name
 	}
 	if d.IsRef() {
 		return d.Base().String() + "_ref"
@@ -68,8 +63,8 @@ func (d DType) String() string {
 
 // ParseDType is the inverse of String.
 func ParseDType(name string) (DType, error) {
-	for d, i := range dtypes {
-		if i.name == name {
+	for d, n := range names {
+		if n == name {
 			return d, nil
 		}
 	}
@@ -77,10 +72,22 @@ func ParseDType(name string) (DType, error) {
 }
 
 // Size returns the bytes that an element takes; 0 for String, Resource, Variant and dtypes that are not known.
-func (d DType) Size() int { return dtypes[d].size }
+func (d DType) Size() int {
+	if d < 0 || int(d) >= len(sizes) {
+		return 0
+	}
+	return int(sizes[d])
+}
+
+// sizes is Size as an array: it is asked for at every access to a tensor.
+var sizes = [...]uint8{
+	Float32: 4, Float64: 8, Int32: 4, Uint8: 1, Int16: 2, Int8: 1, Complex64: 8, Int64: 8, Bool: 1, Qint8: 1, Quint8: 1,
+	Qint32: 4, Bfloat16: 2, Qint16: 2, Quint16: 2, Uint16: 2, Complex128: 16, Float16: 2, Uint32: 4, Uint64: 8,
+	Float8E5M2: 1, Float8E4M3: 1, Int4: 1, Uint4: 1,
+}
 
 // Known reports whether d is one of the constants of this package.
-func (d DType) Known() bool { _, ok := dtypes[d]; return ok }
+func (d DType) Known() bool { _, ok := names[d]; return ok }
 
 // IsRef reports whether d names a reference to a TF1 variable of a dtype that is known.
 func (d DType) IsRef() bool { return d > refOffset && (d - refOffset).Known() }

@@ -7,7 +7,7 @@ import (
 
 // TestDTypeNames: every dtype reads back from its name, a reference is named after its base, and any number has a name.
 func TestDTypeNames(t *testing.T) {
-	for d := range dtypes {
+	for d := range names {
 		if back, err := ParseDType(d.String()); back != d || err != nil {
 			t.Errorf("%v reads back as %v, %v", d, back, err)
 		}
