@@ -24,6 +24,15 @@ func codesOf(r *rand.Rand, n, lo, hi int, kind string) []int {
 	return x
 }
 
+// toU8 returns the bytes of x as unsigned numbers.
+func toU8(x []int8) []uint8 {
+	out := make([]uint8, len(x))
+	for i, v := range x {
+		out[i] = uint8(v)
+	}
+	return out
+}
+
 func toS8(x []int) []int8 {
 	y := make([]int8, len(x))
 	for i, v := range x {
@@ -186,7 +195,17 @@ func TestMatMulInt8Strided(t *testing.T) {
 			}
 			for _, transB := range []bool{false, true} {
 				dst, check := guardedMatrix(m, n, ldd)
-				s.LoadS8(&codes, a, m, k, lda)
+				if m%2 == 0 {
+					s.LoadS8(&codes, a, m, k, lda)
+				} else { // without a shift there are no column sums
+					s.LoadU8(&codes, toU8(a), m, k, lda, 0)
+				}
+				value := func(v int8) int32 {
+					if m%2 == 0 {
+						return int32(v)
+					}
+					return int32(uint8(v))
+				}
 				if transB {
 					s.MatMulInt8Strided(dst, ldd, &codes, bt, ldbt, true, n, 0.3, &scratch)
 				} else {
@@ -197,7 +216,7 @@ func TestMatMulInt8Strided(t *testing.T) {
 					for j := range n {
 						var sum int32
 						for p := range k {
-							sum += int32(a[i*lda+p]) * int32(b[p*ldb+j])
+							sum += value(a[i*lda+p]) * int32(b[p*ldb+j])
 						}
 						if got, want := dst[i*ldd+j], float32(sum)*0.3; got != want {
 							t.Fatalf("%s m=%d n=%d k=%d transB=%v: element (%d, %d) = %v, want %v", tier, m, n, k, transB, i, j, got, want)

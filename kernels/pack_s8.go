@@ -16,13 +16,19 @@ func (s *Set) PackS8(w []int8, k, n, ldw int, transW bool) *PackedS8 {
 }
 
 // packComputed is PackS8 for an operand of one product: it reuses the buffers of p and ones, and does not
-// look for narrow weights.
-func (s *Set) packComputed(p *PackedS8, ones *Codes, w []int8, k, n, ldw int, transW bool) {
+// look for narrow weights. Column sums are for left operands with a shift, and cost as much as one more row of
+// the product; where sums is false they are zero.
+func (s *Set) packComputed(p *PackedS8, ones *Codes, w []int8, k, n, ldw int, transW, sums bool) {
 	s.packQuads(p, w, k, n, ldw, transW)
 	if s.tier == AVX2 {
 		p.widen()
 	}
-	s.sumColumns(p, ones)
+	if sums {
+		s.sumColumns(p, ones)
+		return
+	}
+	p.ColSum = grow(p.ColSum, roundUp(n, s.tier.panelWidth()))
+	clear(p.ColSum)
 }
 
 // withinSixBits reports whether all weights are in [-64, 64].

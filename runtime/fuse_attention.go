@@ -142,7 +142,7 @@ func (a attention) eval(c *call) error {
 	var mask maskRow
 	if a.masked {
 		var whole bool
-		if mask, whole = newMaskRow(c.in(3), batch, m, t); !whole || vs[len(vs)-2] != t {
+		if mask, whole = c.s.newMaskRow(c.in(3), batch, m, t); !whole || vs[len(vs)-2] != t {
 			return a.general(c, q, k, v, c.in(3))
 		}
 	}
@@ -250,8 +250,15 @@ type maskRow struct {
 }
 
 // newMaskRow reports whether mask has whole rows, each for one or all of the rows of scores [batch, m, t].
-func newMaskRow(mask *tensor.Tensor, batch tensor.Shape, m, t int) (maskRow, bool) {
+func (ss *Session) newMaskRow(mask *tensor.Tensor, batch tensor.Shape, m, t int) (maskRow, bool) {
 	s := mask.Shape()
+	if mask.Len() == 1 && len(s) <= len(batch)+2 { // the mask of a step that sees all before it is one number
+		ss.maskRow = growFloats(ss.maskRow, t)
+		for i := range ss.maskRow {
+			ss.maskRow[i] = tensor.Data[float32](mask)[0]
+		}
+		return maskRow{data: ss.maskRow, rows: 1, cols: t, whole: true}, true
+	}
 	r := maskRow{data: tensor.Data[float32](mask), batch: batch, rows: 1, cols: 1}
 	if len(s) > 0 {
 		r.cols = s[len(s)-1]

@@ -34,6 +34,7 @@ type Session struct {
 	topk       kernels.TopKScratch
 	codes      kernels.Codes
 	product    []float32 // scratch of products that are not stored as they are
+	maskRow    []float32 // scratch of attention: a mask of one number, repeated
 	columns    []float32 // scratch of quantized products: scale and bias of each column
 	stopped    atomic.Bool
 	resources  map[string]any // variables, tables: by their shared name, cleared before each run
