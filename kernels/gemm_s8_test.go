@@ -24,8 +24,8 @@ func codesOf(r *rand.Rand, n, lo, hi int, kind string) []int {
 	return x
 }
 
-// toU8 returns the bytes of x as unsigned numbers.
-func toU8(x []int8) []uint8 {
+// bytesOf returns the bytes of x as unsigned numbers.
+func bytesOf(x []int8) []uint8 {
 	out := make([]uint8, len(x))
 	for i, v := range x {
 		out[i] = uint8(v)
@@ -198,7 +198,7 @@ func TestMatMulInt8Strided(t *testing.T) {
 				if m%2 == 0 {
 					s.LoadS8(&codes, a, m, k, lda)
 				} else { // without a shift there are no column sums
-					s.LoadU8(&codes, toU8(a), m, k, lda, 0)
+					s.LoadU8(&codes, bytesOf(a), m, k, lda, 0)
 				}
 				value := func(v int8) int32 {
 					if m%2 == 0 {
