@@ -18,6 +18,8 @@ var matrixOps = map[string]evaluator{
 	"BiasAdd":        biasAddOp,
 	"BiasAddV1":      biasAddOp,
 	"MatrixBandPart": matrixBandPartOp,
+	"Einsum":         einsumOp,
+	"XlaEinsum":      einsumOp,
 }
 
 // specializers prepare steps whose weights turn out to be constant, by op.
