@@ -42,6 +42,7 @@ func (c *call) allocOver(i int, d tensor.DType, shape tensor.Shape, over uint64)
 	slot := c.st.out[i]
 	v := &c.s.values[slot]
 	c.s.release(slot)
+	v.rep = repeat{}
 	n, err := shape.CheckedElements()
 	if err != nil {
 		return nil, err
@@ -81,6 +82,10 @@ func (c *call) view(i, j int, d tensor.DType, shape tensor.Shape) {
 	slot := c.st.out[i]
 	c.s.release(slot)
 	v := &c.s.values[slot]
+	v.rep = src.rep
+	if d.Size() != src.t.DType().Size() {
+		v.rep = repeat{}
+	}
 	if d.Size() == 0 {
 		t, err := src.t.Reshaped(shape.Clone())
 		if err != nil {
@@ -103,8 +108,14 @@ func (c *call) forward(i, j int) { c.s.share(c.st.out[i], c.st.in[j]) }
 func (c *call) set(i int, t *tensor.Tensor) {
 	slot := c.st.out[i]
 	c.s.release(slot)
-	c.s.values[slot].t = *t
+	c.s.values[slot].t, c.s.values[slot].rep = *t, repeat{}
 }
+
+// repeatOf returns how the elements of input j repeat.
+func (c *call) repeatOf(j int) repeat { return c.s.values[c.st.in[j]].rep }
+
+// setRepeat says how the elements of output i repeat.
+func (c *call) setRepeat(i int, r repeat) { c.s.values[c.st.out[i]].rep = r }
 
 // kill marks output i as dead: what depends on it does not run.
 func (c *call) kill(i int) {

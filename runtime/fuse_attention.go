@@ -151,15 +151,20 @@ func (a attention) eval(c *call) error {
 	if err != nil || out.Len() == 0 {
 		return err
 	}
+	dst := tensor.Data[float32](out)
+	if f, ok := a.fold(c, batch, mask, m, t, d, n); ok {
+		f.run(c, dst, q, k, v)
+		return nil
+	}
 	c.s.product = growFloats(c.s.product, m*t)
-	scores, dst := c.s.product, tensor.Data[float32](out)
+	scores := c.s.product
 	same := qb.Equal(batch) && kb.Equal(batch) && vb.Equal(batch)
 	for i := range out.Len() / (m * n) {
 		iq, ik, iv := i, i, i
 		if !same {
 			iq, ik, iv = batchIndex(i, batch, qb), batchIndex(i, batch, kb), batchIndex(i, batch, vb)
 		}
-		a.score(c, scores, q, k, iq, ik, m, d, t)
+		a.score(c, scores, q, k, iq*m*d, d, ik, m, d, t)
 		switch {
 		case t == 0:
 		case a.masked:
@@ -168,7 +173,7 @@ func (a attention) eval(c *call) error {
 		default:
 			c.kernels().Softmax(scores, scores, m, t)
 		}
-		a.weigh(c, dst[i*m*n:][:m*n], scores, v, iv, m, t, n)
+		a.weigh(c, dst[i*m*n:], n, scores, v, iv, m, t, n)
 	}
 	return nil
 }
@@ -183,7 +188,7 @@ func (a attention) general(c *call, q, k, v, mask *tensor.Tensor) error {
 	m, d, t, n := qs[len(qs)-2], qs[len(qs)-1], ks[len(ks)-2], vs[len(vs)-1]
 	scores := tensor.New(tensor.Float32, append(batch.Clone(), m, t))
 	walkBatch(batch, qs[:len(qs)-2], ks[:len(ks)-2], func(i, iq, ik int) {
-		a.score(c, tensor.Data[float32](scores)[i*m*t:][:m*t], q, k, iq, ik, m, d, t)
+		a.score(c, tensor.Data[float32](scores)[i*m*t:][:m*t], q, k, iq*m*d, d, ik, m, d, t)
 	})
 	if err := broadcastAdd(c, scores, mask); err != nil {
 		return err
@@ -206,39 +211,84 @@ func (a attention) general(c *call, q, k, v, mask *tensor.Tensor) error {
 		return err
 	}
 	walkBatch(all, batch, vs[:len(vs)-2], func(i, is, iv int) {
-		a.weigh(c, tensor.Data[float32](out)[i*m*n:][:m*n], tensor.Data[float32](sum)[is*m*t:][:m*t], v, iv, m, t, n)
+		a.weigh(c, tensor.Data[float32](out)[i*m*n:], n, tensor.Data[float32](sum)[is*m*t:][:m*t], v, iv, m, t, n)
 	})
 	return nil
 }
 
-// score computes q·kᵀ of matrices iq and ik, [m, t].
-func (a *attention) score(c *call, scores []float32, q, k *tensor.Tensor, iq, ik, m, d, t int) {
+// score computes q·kᵀ, [m, t]: q's m rows begin at element at and are ldq apart, k is matrix ik.
+func (a *attention) score(c *call, scores []float32, q, k *tensor.Tensor, at, ldq, ik, m, d, t int) {
 	if !a.scores.int8 {
-		c.kernels().MatMulF32Strided(scores, t, tensor.Data[float32](q)[iq*m*d:][:m*d], d,
+		c.kernels().MatMulF32Strided(scores, t, tensor.Data[float32](q)[at:], ldq,
 			tensor.Data[float32](k)[ik*t*d:][:t*d], d, true, m, t, d, &c.s.scratch)
 		return
 	}
-	a.scores.load(c, q, iq*m*d, m, d)
+	if a.scores.unsigned {
+		c.kernels().LoadU8(&c.s.codes, tensor.Data[uint8](q)[at:], m, d, ldq, 0)
+	} else {
+		c.kernels().LoadS8(&c.s.codes, tensor.Data[int8](q)[at:], m, d, ldq)
+	}
 	c.kernels().MatMulInt8Strided(scores, t, &c.s.codes, tensor.Data[int8](k)[ik*t*d:][:t*d], d, true, t, a.scores.scale, &c.s.scratch)
 }
 
-// weigh computes scores·v of matrix iv, [m, n].
-func (a *attention) weigh(c *call, dst, scores []float32, v *tensor.Tensor, iv, m, t, n int) {
+// weigh computes scores·v of matrix iv, m rows ldd apart in dst.
+func (a *attention) weigh(c *call, dst []float32, ldd int, scores []float32, v *tensor.Tensor, iv, m, t, n int) {
 	if !a.out.int8 {
-		c.kernels().MatMulF32Strided(dst, n, scores, t, tensor.Data[float32](v)[iv*t*n:][:t*n], n, false, m, n, t, &c.s.scratch)
+		c.kernels().MatMulF32Strided(dst, ldd, scores, t, tensor.Data[float32](v)[iv*t*n:][:t*n], n, false, m, n, t, &c.s.scratch)
 		return
 	}
 	c.kernels().Quantize(&c.s.codes, scores, m, t, t, a.probability)
-	c.kernels().MatMulInt8Strided(dst, n, &c.s.codes, tensor.Data[int8](v)[iv*t*n:][:t*n], n, false, n, a.out.scale, &c.s.scratch)
+	c.kernels().MatMulInt8Strided(dst, ldd, &c.s.codes, tensor.Data[int8](v)[iv*t*n:][:t*n], n, false, n, a.out.scale, &c.s.scratch)
 }
 
-// load takes the [m, k] left codes at offset at.
-func (p *headProduct) load(c *call, t *tensor.Tensor, at, m, k int) {
-	if p.unsigned {
-		c.kernels().LoadU8(&c.s.codes, tensor.Data[uint8](t)[at:][:m*k], m, k, k, 0)
-		return
+// foldedBeams is attention of one query a row, [rows, heads, 1, d], over keys and values that are the same for the beams of a
+// sentence: the beams' queries become the rows of one product.
+type foldedBeams struct {
+	a                           attention
+	mask                        maskRow
+	rows, heads, beams, t, d, n int
+	maskStride                  int // elements from a row's mask to the next row's
+}
+
+// fold reports whether the keys and values of this call repeat for groups of rows.
+func (a attention) fold(c *call, batch tensor.Shape, mask maskRow, m, t, d, n int) (f foldedBeams, ok bool) {
+	r, rv := c.repeatOf(1), c.repeatOf(2)
+	if r.times < 2 || r.times != rv.times || m != 1 || len(batch) != 2 || batch[0]%r.times != 0 {
+		return f, false
 	}
-	c.kernels().LoadS8(&c.s.codes, tensor.Data[int8](t)[at:][:m*k], m, k, k)
+	heads := batch[1]
+	if r.chunk != heads*t*d || rv.chunk != heads*t*n || c.in(0).Len() != batch[0]*heads*d || c.in(1).Len() != batch[0]*r.chunk ||
+		c.in(2).Len() != batch[0]*rv.chunk {
+		return f, false
+	}
+	f = foldedBeams{a: a, mask: mask, rows: batch[0], heads: heads, beams: r.times, t: t, d: d, n: n}
+	if a.masked && !mask.whole {
+		if mask.rows != 1 || len(mask.lead) != 2 || mask.lead[0] != batch[0] || mask.lead[1] != 1 {
+			return f, false
+		}
+		f.maskStride = t
+	}
+	return f, true
+}
+
+// run computes the rows of each sentence and head together.
+func (f *foldedBeams) run(c *call, dst []float32, q, k, v *tensor.Tensor) {
+	c.s.product = growFloats(c.s.product, f.beams*f.t)
+	scores := c.s.product
+	for row := 0; row < f.rows; row += f.beams {
+		for h := range f.heads {
+			at := row*f.heads + h
+			f.a.score(c, scores, q, k, at*f.d, f.heads*f.d, at, f.beams, f.d, f.t)
+			switch {
+			case f.t == 0:
+			case f.a.masked:
+				c.kernels().SoftmaxMasked(scores, scores, f.beams, f.t, 1, f.mask.data[row*f.maskStride:], f.maskStride)
+			default:
+				c.kernels().Softmax(scores, scores, f.beams, f.t)
+			}
+			f.a.weigh(c, dst[at*f.n:], f.heads*f.n, scores, v, at, f.beams, f.t, f.n)
+		}
+	}
 }
 
 // maskRow finds the rows of a mask that is broadcast over the scores of a batch.

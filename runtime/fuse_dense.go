@@ -21,8 +21,8 @@ type dense struct {
 type denseProduct interface {
 	// dims returns the sizes of the product of this call.
 	dims(c *call) (m, n int, err error)
-	// run computes the product into dst, [m, n], and applies ep.
-	run(c *call, dst []float32, m, n int, ep kernels.Epilogue) error
+	// run computes rows from, …, from+m-1 of the product into dst, [m, n], and applies ep.
+	run(c *call, dst []float32, from, m, n int, ep kernels.Epilogue) error
 	// prepare returns the product with its constant inputs laid out for the kernels, and the bits of the inputs that it then no
 	// longer reads; nil where too little is constant.
 	prepare(p *packer, consts []*tensor.Tensor) (ready denseProduct, packed uint64)
@@ -178,13 +178,13 @@ func (d dense) eval(c *call) error {
 		if err != nil {
 			return err
 		}
-		return d.product.run(c, tensor.Data[float32](t), m, n, ep)
+		return d.runOnce(c, tensor.Data[float32](t), m, n, ep)
 	}
 	r := c.in(d.residual)
 	if !r.Shape().Equal(shape) {
 		// A residual that broadcasts: the product goes to scratch memory first.
 		c.s.product = growFloats(c.s.product, m*n)
-		if err := d.product.run(c, c.s.product, m, n, ep); err != nil {
+		if err := d.product.run(c, c.s.product, 0, m, n, ep); err != nil {
 			return err
 		}
 		return broadcastAdd(c, tensor.FromSlice(shape, c.s.product), r)
@@ -198,7 +198,31 @@ func (d dense) eval(c *call) error {
 	if err != nil {
 		return err
 	}
-	return d.product.run(c, tensor.Data[float32](t), m, n, ep)
+	return d.product.run(c, tensor.Data[float32](t), 0, m, n, ep)
+}
+
+// runOnce computes the product of rows that repeat once, and copies it.
+func (d dense) runOnce(c *call, dst []float32, m, n int, ep kernels.Epilogue) error {
+	r := c.repeatOf(0)
+	k := 0
+	if m > 0 {
+		k = c.in(0).Len() / m
+	}
+	if r.times < 2 || k == 0 || r.chunk%k != 0 || m%(r.chunk/k*r.times) != 0 {
+		return d.product.run(c, dst, 0, m, n, ep)
+	}
+	rows := r.chunk / k
+	for at := 0; at < m; at += rows * r.times {
+		first := dst[at*n:][:rows*n]
+		if err := d.product.run(c, first, at, rows, n, ep); err != nil {
+			return err
+		}
+		for i := 1; i < r.times; i++ {
+			copy(dst[(at+i*rows)*n:][:rows*n], first)
+		}
+	}
+	c.setRepeat(0, repeat{r.times, rows * n})
+	return nil
 }
 
 // floatProduct is x·W in FP32: inputs 0 and 1.
@@ -243,18 +267,18 @@ func (p floatProduct) dims(c *call) (m, n int, err error) {
 	return x.Shape()[0], n, nil
 }
 
-func (p floatProduct) run(c *call, dst []float32, m, n int, ep kernels.Epilogue) error {
-	x := c.in(0)
-	k := x.Shape()[1]
+func (p floatProduct) run(c *call, dst []float32, from, m, n int, ep kernels.Epilogue) error {
+	k := c.in(0).Shape()[1]
+	x := tensor.Data[float32](c.in(0))[from*k:]
 	if p.w != nil {
-		c.kernels().MatMulF32(dst, n, tensor.Data[float32](x), k, m, p.w, ep)
+		c.kernels().MatMulF32(dst, n, x, k, m, p.w, ep)
 		return nil
 	}
 	ldb := n
 	if p.transposeB {
 		ldb = k
 	}
-	c.kernels().MatMulF32Strided(dst, n, tensor.Data[float32](x), k, tensor.Data[float32](c.in(1)), ldb, p.transposeB, m, n, k, &c.s.scratch)
+	c.kernels().MatMulF32Strided(dst, n, x, k, tensor.Data[float32](c.in(1)), ldb, p.transposeB, m, n, k, &c.s.scratch)
 	finishRows(dst, m, n, ep)
 	return nil
 }

@@ -223,16 +223,16 @@ func (p quantizedProduct) dims(c *call) (m, n int, err error) {
 	return x.Shape()[0], p.w.N, nil
 }
 
-func (p quantizedProduct) run(c *call, dst []float32, m, n int, ep kernels.Epilogue) error {
+func (p quantizedProduct) run(c *call, dst []float32, from, m, n int, ep kernels.Epilogue) error {
 	x := c.in(0)
 	k, codes := p.w.K, &c.s.codes
 	switch {
 	case p.quantize != nil:
-		c.kernels().Quantize(codes, tensor.Data[float32](x), m, k, k, *p.quantize)
+		c.kernels().Quantize(codes, tensor.Data[float32](x)[from*k:], m, k, k, *p.quantize)
 	case p.unsigned:
-		c.kernels().LoadU8(codes, tensor.Data[uint8](x), m, k, k, 0)
+		c.kernels().LoadU8(codes, tensor.Data[uint8](x)[from*k:], m, k, k, 0)
 	default:
-		c.kernels().LoadS8(codes, tensor.Data[int8](x), m, k, k)
+		c.kernels().LoadS8(codes, tensor.Data[int8](x)[from*k:], m, k, k)
 	}
 	ep.Bias = p.bias
 	if p.relu {

@@ -80,6 +80,9 @@ func (q quantizer) eval(c *call) error {
 	if err != nil {
 		return err
 	}
+	if q.axis == -1 {
+		c.setRepeat(0, c.repeatOf(0))
+	}
 	var dims [1]int
 	shape := dims[:0]
 	if q.axis != -1 {

@@ -44,8 +44,33 @@ func tileOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 			l.add(times[i], 0, 0)
 			l.add(d, 0, inner)
 		}
-		return moveTo(c, x, shape, &l)
+		if err := moveTo(c, x, shape, &l); err != nil {
+			return err
+		}
+		c.setRepeat(0, tileRepeat(s, times))
+		return nil
 	}, nil
+}
+
+// tileRepeat returns how the result of a tile repeats: where one dimension alone is tiled, it and those inside it are the chunk.
+func tileRepeat(s tensor.Shape, times []int) repeat {
+	chunk, at := 1, -1
+	for i := len(s) - 1; i >= 0; i-- {
+		if at < 0 {
+			chunk *= s[i]
+		}
+		if times[i] == 1 {
+			continue
+		}
+		if at >= 0 {
+			return repeat{}
+		}
+		at = i
+	}
+	if at < 0 || times[at] < 2 {
+		return repeat{}
+	}
+	return repeat{times[at], chunk}
 }
 
 // broadcastToOp stretches dimensions of 1, and adds dimensions before the first, to reach the shape of input 1.

@@ -39,15 +39,39 @@ func transposeOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 			shape, src = append(shape, x.Shape()[p]), append(src, strides[p])
 			strides[p] = -1
 		}
+		if !conjugate && inOrder(shape, src) {
+			c.view(0, 0, x.DType(), shape)
+			return nil
+		}
 		l := layout{dims: append(strides[:0], shape...), dst: append(dstBuf[:0], shape...), src: src}
+		r := c.repeatOf(0)
 		if err := moveTo(c, x, shape, &l); err != nil {
 			return err
+		}
+		// Where the first dimension stays, and the runs are whole entries of it, they stay as well.
+		if r.times > 1 && rank > 0 && shape[0] > 0 && src[0]*shape[0] == x.Len() && r.chunk == src[0] {
+			c.setRepeat(0, r)
 		}
 		if conjugate {
 			conjugateAll(&c.s.values[c.st.out[0]].t)
 		}
 		return nil
 	}, nil
+}
+
+// inOrder reports whether a permutation moves nothing: the dimensions that are not 1 keep their order.
+func inOrder(shape tensor.Shape, strides []int) bool {
+	last := -1
+	for i, d := range shape {
+		if d == 1 {
+			continue
+		}
+		if last >= 0 && strides[i] > strides[last] {
+			return false
+		}
+		last = i
+	}
+	return true
 }
 
 // conjugateAll replaces complex elements by their conjugates; others are real.

@@ -47,7 +47,13 @@ type value struct {
 	dims [8]int
 	buf  *buffer
 	dead bool
+	rep  repeat
 }
+
+// repeat says that a value's elements, in row-major order, are runs of chunk elements each of which stands there times times in
+// a row: what Tile makes of a sentence's encoding for the beams of a search. Views and products keep it, so that what is the
+// same for all beams is computed once. The zero value says nothing.
+type repeat struct{ times, chunk int }
 
 // NewSession returns a session for p.
 func (p *Plan) NewSession() *Session {
@@ -107,7 +113,7 @@ func (s *Session) feed(feeds map[string]*tensor.Tensor) error {
 		if !f.shape.Accepts(t.Shape()) {
 			return fmt.Errorf("run: feed %q: have shape %v, want %v", f.name, t.Shape(), f.shape)
 		}
-		s.values[f.slot].t = *t
+		s.values[f.slot].t, s.values[f.slot].rep = *t, repeat{}
 	}
 	if len(feeds) > len(s.plan.feeds) {
 		known := map[string]bool{}
@@ -158,7 +164,7 @@ func (s *Session) release(slot int32) {
 func (s *Session) share(dst, src int32) {
 	d, v := &s.values[dst], &s.values[src]
 	s.release(dst)
-	d.dead = v.dead
+	d.dead, d.rep = v.dead, v.rep
 	d.buf = v.buf
 	if d.buf != nil {
 		d.buf.refs++
@@ -302,7 +308,7 @@ func (s *Session) advance(l *loop) {
 	for i, v := range l.vars {
 		s.release(v.cur)
 		c, m := &s.values[v.cur], &s.moved[base+i]
-		c.buf, c.dead = m.buf, m.dead
+		c.buf, c.dead, c.rep = m.buf, m.dead, m.rep
 		if m.t.Refs() != nil || m.t.Strings() != nil {
 			c.t = m.t
 			continue
