@@ -56,6 +56,7 @@ type known struct {
 	anchors []*graphdef.Node // what it must wait for to be in its frame and branch
 	entered bool             // the value comes through an Enter
 	folded  bool             // it is to be replaced, not a Const or what hands one on
+	read    bool             // something read it before
 }
 
 // folder is one run on one graph.
@@ -82,6 +83,7 @@ func (s *scope) foldConstants(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		if k := f.know(ctx, n); k != nil {
+			k.read = len(n.Users()) > 0
 			f.nodes[n] = k
 		}
 	}
@@ -108,7 +110,9 @@ func (f *folder) know(ctx context.Context, n *graphdef.Node) *known {
 		if err != nil || t.DType() == tensor.Resource || t.DType() == tensor.Variant {
 			return nil
 		}
-		return &known{values: []*tensor.Tensor{t}, bytes: bytesOf(t), anchors: n.Controls()}
+		k := &known{values: []*tensor.Tensor{t}, bytes: bytesOf(t)}
+		f.wait(k, n)
+		return k
 	}
 	if n.NumInputs() == 0 || unfolded[n.Op()] {
 		return nil
@@ -123,13 +127,7 @@ func (f *folder) know(ctx context.Context, n *graphdef.Node) *known {
 		k.join(from)
 		inputs = append(inputs, from.values[in.Index])
 	}
-	for _, c := range n.Controls() {
-		if from := f.nodes[c]; from != nil {
-			k.anchor(from.anchors...)
-		} else {
-			k.anchor(c)
-		}
-	}
+	f.wait(k, n)
 	if len(k.anchors) > maxAnchors {
 		return nil
 	}
@@ -155,6 +153,17 @@ func (f *folder) know(ctx context.Context, n *graphdef.Node) *known {
 	}
 	k.values, k.folded = values, true
 	return k
+}
+
+// wait adds what n waits for; for a node that may be folded, what that one needs.
+func (f *folder) wait(k *known, n *graphdef.Node) {
+	for _, c := range n.Controls() {
+		if from := f.nodes[c]; from != nil {
+			k.anchor(from.anchors...)
+		} else {
+			k.anchor(c)
+		}
+	}
 }
 
 // join adds what from needs.
@@ -223,7 +232,6 @@ func (f *folder) replace(n *graphdef.Node, k *known) {
 	c := f.constant(n, n.Name()+"/folded", k.values[0], k).Node
 	c.Device = n.Device
 	must(f.s.g.TakeOver(n, c))
-	f.nodes[c] = &known{values: k.values[:1]}
 	f.s.env.Rewrote()
 }
 
@@ -239,25 +247,22 @@ func (f *folder) constant(n *graphdef.Node, name string, t *tensor.Tensor, k *kn
 	return o
 }
 
-// dropUnread removes the folded nodes and constants that nothing reads any more.
+// dropUnread removes the folded nodes and constants that something read before and nothing does now.
 func (f *folder) dropUnread() {
-	dead := map[*graphdef.Node]bool{}
 	left := map[*graphdef.Node]int{}
+	for _, n := range f.s.g.Nodes() {
+		left[n] = len(n.Users())
+	}
+	dead := map[*graphdef.Node]bool{}
 	var stack []*graphdef.Node
 	consider := func(n *graphdef.Node) {
-		if left[n] == 0 && f.nodes[n] != nil && !f.s.fixed(n) && !dead[n] {
+		if k := f.nodes[n]; k != nil && k.read && left[n] == 0 && !f.s.fixed(n) {
 			dead[n] = true
 			stack = append(stack, n)
 		}
 	}
-	for _, n := range f.s.g.Nodes() {
-		left[n] = len(n.Users())
-	}
-	for _, n := range f.s.g.Nodes() {
-		// A Const that nothing read before is not ours.
-		if k := f.nodes[n]; k != nil && k.folded {
-			consider(n)
-		}
+	for _, n := range slices.Clone(f.s.g.Nodes()) {
+		consider(n)
 	}
 	for len(stack) > 0 {
 		n := stack[len(stack)-1]

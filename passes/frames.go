@@ -55,17 +55,17 @@ func (p *placer) enter(o graphdef.Output, d tensor.DType, r *flow.Region) graphd
 	e := p.add(r.Name+"/"+o.Node.Name()+"/Enter", "Enter", outer)
 	e.SetAttr("T", graphdef.TypeAttr(d))
 	e.SetAttr("is_constant", graphdef.BoolAttr(true))
-	// The frame's own Enters say what it is called and how many iterations may overlap.
+	// The frame's own Enters say what it is called and how many iterations may overlap; of several, the first by name.
+	var own *graphdef.Node
 	for _, n := range r.Nodes {
-		if n.Op() != "Enter" && n.Op() != "RefEnter" {
-			continue
+		if (n.Op() == "Enter" || n.Op() == "RefEnter") && (own == nil || n.Name() < own.Name()) {
+			own = n
 		}
-		for _, name := range []string{"frame_name", "parallel_iterations"} {
-			if a, ok := n.Attr(name); ok {
-				e.SetAttr(name, a)
-			}
+	}
+	for _, name := range []string{"frame_name", "parallel_iterations"} {
+		if a, ok := own.Attr(name); ok {
+			e.SetAttr(name, a)
 		}
-		break
 	}
 	p.enters[key] = e.Out(0)
 	return e.Out(0)

@@ -32,14 +32,18 @@ func removeIdentity(_ context.Context, g *graphdef.Graph, env *Env) error {
 
 // idle reports whether n, an op whose output is its input, may go.
 func (s *scope) idle(n *graphdef.Node) bool {
-	if n.NumInputs() != 1 || len(n.Controls()) > 0 || s.fixed(n) {
+	return n.NumInputs() == 1 && s.idleFor(n, n.Input(0))
+}
+
+// idleFor reports whether what reads n may read x, which has the same value.
+func (s *scope) idleFor(n *graphdef.Node, x graphdef.Output) bool {
+	if len(n.Controls()) > 0 || s.fixed(n) {
 		return false
 	}
-	switch in := n.Input(0); in.Node.Op() {
+	switch x.Node.Op() {
 	case "Switch", "RefSwitch", "_SwitchN":
 		return false
-	default:
-		t, err := in.Node.OutputType(in.Index)
-		return err != nil || !t.IsRef()
 	}
+	t, err := x.Node.OutputType(x.Index)
+	return err != nil || !t.IsRef()
 }

@@ -2,6 +2,7 @@ package passes
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tfq8/tfq8/graphdef"
 	"github.com/tfq8/tfq8/graphdef/flow"
@@ -44,26 +45,30 @@ func (s *scope) dropControls(p *purity) (count int) {
 	effects := spread(s.g, true, func(n *graphdef.Node) bool { return !p.pure(n) })
 	// In a loop, only what reads a value of the loop needs no control edge to be in its frame.
 	grounded := spread(s.g, false, isControlFlow)
+	again := false
 	for _, n := range s.g.Nodes() {
 		if len(n.Controls()) == 0 || isControlFlow(n) {
 			continue
 		}
-		for i := len(n.Controls()) - 1; i >= 0; i-- {
-			c := n.Controls()[i]
-			// A NoOp only passes on that others have run.
-			if c.Op() == "NoOp" && len(c.Controls()) == 1 && !s.fixed(c) {
+		for _, c := range slices.Clone(n.Controls()) {
+			switch {
+			case c.Op() == "NoOp" && len(c.Controls()) == 1 && !s.fixed(c):
+				// A NoOp only passes on that another has run.
 				n.RemoveControl(c)
 				n.AddControl(c.Controls()[0])
-				i++
-			} else if effects[c] || tree.Of(n).Kind == flow.KindLoop && !grounded[n] || !runsWith(tree, n, c) {
+				again = true
+			case effects[c], tree.Of(n).Kind == flow.KindLoop && !grounded[n], !runsWith(tree, n, c):
 				continue
-			} else {
+			default:
 				n.RemoveControl(c)
 			}
 			s.change(n)
 			s.env.Rewrote()
 			count++
 		}
+	}
+	if again {
+		count += s.dropControls(p)
 	}
 	return count
 }
