@@ -17,6 +17,8 @@ type call struct {
 	s    *Session
 	st   *step
 	walk walk // scratch of elementwise steps
+
+	reduce reduction // scratch of reductions
 }
 
 // in returns input i, not to be changed.
