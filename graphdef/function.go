@@ -19,6 +19,10 @@ type Function struct {
 	wire       *functionWire // what else the FunctionDef said, kept for writing
 }
 
+// TensorName returns the name of o, an output of a node of f's body, in the outer graph: function@node:index. No name of a
+// node that TensorFlow accepts holds an @, so this is no name of the outer graph's own.
+func (f *Function) TensorName(o Output) string { return f.Name + "@" + o.String() }
+
 // Clone returns a copy of f that shares only immutable values.
 func (f *Function) Clone() *Function {
 	c := *f

@@ -8,7 +8,21 @@
 //		fmt.Println(r.Name, len(r.Loop.Vars))
 //	}
 //
-// It reads the graph and changes nothing; a Tree is right until the graph is edited.
+// A Tree sees one graph. [AnalyzeProgram] takes the bodies of the functions that the graph calls along: a [Program] has a
+// Tree for each and follows values through arguments and results, so that a weight is found however many calls lie between
+// it and its product, and loops that a While or For node spells with functions are known as [FunctionLoop]s:
+//
+//	p, err := flow.AnalyzeProgram(g)
+//	for _, t := range p.Trees {
+//		for _, n := range t.Graph().Nodes() {
+//			if n.Op() == "MatMul" {
+//				w, ok := p.ConstOf(n.Input(1)) // w may be in another graph than n
+//				fmt.Println(p.Name(n.Out(0)), p.InLoop(n), w.Name(), ok)
+//			}
+//		}
+//	}
+//
+// Both read the graph and change nothing; what they say is right until the graph is edited.
 package flow
 
 import (
@@ -149,6 +163,9 @@ func Analyze(g *graphdef.Graph) (*Tree, error) {
 	t.findDecisions()
 	return t, nil
 }
+
+// Graph returns the graph that t is of: the outer one or a function's body.
+func (t *Tree) Graph() *graphdef.Graph { return t.graph }
 
 // Of returns the region that n runs in, nil if n is not in the graph.
 func (t *Tree) Of(n *graphdef.Node) *Region {

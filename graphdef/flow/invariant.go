@@ -41,49 +41,52 @@ func (t *Tree) Invariant(o graphdef.Output, r *Region) bool {
 
 // varies spreads from what changes by itself, the loop variables and operations with state, to all that reads it.
 func (t *Tree) varies(r *Region) map[*graphdef.Node]bool {
-	r.varying.once.Do(func() {
-		seen := map[*graphdef.Node]bool{}
-		var stack []*graphdef.Node
-		mark := func(n *graphdef.Node) {
-			if !seen[n] {
-				seen[n] = true
-				stack = append(stack, n)
+	r.varying.once.Do(func() { r.varying.nodes = t.spread(r, t.changes) })
+	return r.varying.nodes
+}
+
+// spread returns the nodes of r, those of the loops inside it included, whose value depends on one for which changes holds.
+func (t *Tree) spread(r *Region, changes func(n *graphdef.Node, own bool) bool) map[*graphdef.Node]bool {
+	seen := map[*graphdef.Node]bool{}
+	var stack []*graphdef.Node
+	mark := func(n *graphdef.Node) {
+		if !seen[n] {
+			seen[n] = true
+			stack = append(stack, n)
+		}
+	}
+	t.walk(r, func(q *Region) {
+		for _, n := range q.Nodes {
+			if changes(n, q == r) {
+				mark(n)
 			}
 		}
-		t.walk(r, func(q *Region) {
-			for _, n := range q.Nodes {
-				if t.changes(n, q == r) {
-					mark(n)
-				}
+	})
+	for len(stack) > 0 {
+		n := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		for _, u := range n.Users() {
+			if u.Input != graphdef.ControlInput && r.Contains(t.Of(u.Node)) && t.hands(n, u) {
+				mark(u.Node)
 			}
-		})
-		for len(stack) > 0 {
-			n := stack[len(stack)-1]
-			stack = stack[:len(stack)-1]
-			for _, u := range n.Users() {
-				if u.Input != graphdef.ControlInput && r.Contains(t.Of(u.Node)) && t.hands(n, u) {
-					mark(u.Node)
-				}
-			}
-			if q := t.Of(n); n.Op() == "LoopCond" && q != r {
-				// The number of iterations of a loop inside decides what leaves it.
-				for i := range q.Loop.Vars {
-					if v := &q.Loop.Vars[i]; !v.carried {
-						for _, e := range v.Exits {
-							mark(e)
-						}
+		}
+		if q := t.Of(n); n.Op() == "LoopCond" && q != r {
+			// The number of iterations of a loop inside decides what leaves it.
+			for i := range q.Loop.Vars {
+				if v := &q.Loop.Vars[i]; !v.carried {
+					for _, e := range v.Exits {
+						mark(e)
 					}
 				}
 			}
-			for _, m := range t.decides[n] {
-				if r.Contains(t.Of(m)) {
-					mark(m)
-				}
+		}
+		for _, m := range t.decides[n] {
+			if r.Contains(t.Of(m)) {
+				mark(m)
 			}
 		}
-		r.varying.nodes = seen
-	})
-	return r.varying.nodes
+	}
+	return seen
 }
 
 func (t *Tree) walk(r *Region, f func(*Region)) {
