@@ -3,7 +3,6 @@ package runtime
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -63,8 +62,24 @@ type scope struct {
 	slots  map[graphdef.Output]int32
 	tokens map[*graphdef.Node]int32 // slots that are dead when a node without outputs is
 	needed map[*graphdef.Node]bool
+	given  map[*graphdef.Node]bool // needed nodes that nothing computes: they are fed, or arguments
 	fused  *fusion
-	outer  bool // the graph itself, where feeds, fetches and observations have their names
+	fn     *graphdef.Function // whose body g is, nil for the outer graph
+}
+
+// observed returns the name under which o is to be observed, "" where it is not.
+func (sc *scope) observed(o graphdef.Output) string {
+	if len(sc.c.observed) == 0 {
+		return ""
+	}
+	name := o.String()
+	if sc.fn != nil {
+		name = sc.fn.TensorName(o)
+	}
+	if !sc.c.observed[name] {
+		return ""
+	}
+	return name
 }
 
 func (c *compiler) newSlot() int32 { c.numSlots++; return int32(c.numSlots - 1) }
@@ -76,7 +91,7 @@ func (c *compiler) constSlot(t *tensor.Tensor) int32 {
 }
 
 func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
-	sc := &scope{c: c, g: g, lib: g, slots: map[graphdef.Output]int32{}, outer: true}
+	sc := &scope{c: c, g: g, lib: g, slots: map[graphdef.Output]int32{}}
 	var fetches []graphdef.Output
 	if len(c.opts.Fetches) == 0 {
 		return nil, errors.New("no fetches given; name at least one")
@@ -96,15 +111,12 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 		}
 		p.feeds = append(p.feeds, sc.feed(name, o))
 	}
-	roots := make([]*graphdef.Node, len(fetches))
-	for i, o := range fetches {
-		roots[i] = o.Node
-	}
-	sc.needed = sc.ancestors(roots)
+	sc.need(fetches, nil)
 	if len(c.opts.Feeds) == 0 {
 		for _, n := range g.Nodes() {
 			if n.Op() == "Placeholder" && sc.needed[n] {
 				p.feeds = append(p.feeds, sc.feed(n.Name(), n.Out(0)))
+				sc.given[n] = true
 			}
 		}
 	}
@@ -155,28 +167,53 @@ func (sc *scope) feed(name string, o graphdef.Output) endpoint {
 	return e
 }
 
-// ancestors returns the nodes that roots depend on, not looking behind outputs that already have a slot (feeds, arguments).
-func (sc *scope) ancestors(roots []*graphdef.Node) map[*graphdef.Node]bool {
-	seen := map[*graphdef.Node]bool{}
-	stack := slices.Clone(roots)
+// need finds the nodes that the outputs and the nodes to run depend on, not looking behind outputs that already have a slot
+// (feeds, arguments). Of a node that has one, the others are computed if they are read; to wait for it is to wait for the feed.
+func (sc *scope) need(outputs []graphdef.Output, run []*graphdef.Node) {
+	sc.needed, sc.given = map[*graphdef.Node]bool{}, map[*graphdef.Node]bool{}
+	fed := map[*graphdef.Node]bool{}
+	for o := range sc.slots {
+		fed[o.Node] = true
+	}
+	computed := map[*graphdef.Node]bool{}
+	var stack []*graphdef.Node
+	read := func(o graphdef.Output) {
+		if _, ok := sc.slots[o]; ok {
+			sc.needed[o.Node] = true
+		} else {
+			stack = append(stack, o.Node)
+		}
+	}
+	wait := func(n *graphdef.Node) {
+		if fed[n] {
+			sc.needed[n] = true
+		} else {
+			stack = append(stack, n)
+		}
+	}
+	for _, o := range outputs {
+		read(o)
+	}
+	for _, n := range run {
+		wait(n)
+	}
 	for len(stack) > 0 {
 		n := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		if seen[n] {
+		if computed[n] {
 			continue
 		}
-		seen[n] = true
-		if _, fed := sc.slots[n.Out(0)]; fed {
-			continue
-		}
+		sc.needed[n], computed[n] = true, true
 		for _, in := range n.Inputs() {
-			if _, fed := sc.slots[in]; !fed {
-				stack = append(stack, in.Node)
-			}
+			read(in)
 		}
-		stack = append(stack, n.Controls()...)
+		for _, c := range n.Controls() {
+			wait(c)
+		}
 	}
-	return seen
+	for n := range sc.needed {
+		sc.given[n] = !computed[n]
+	}
 }
 
 // prepare analyses the scope's graph: regions, order, what can be dead, fusions.
@@ -223,8 +260,8 @@ var passThrough = map[string]bool{
 
 // emitNode appends the step of n, if it needs one.
 func (sc *scope) emitNode(n *graphdef.Node, b *block) error {
-	if _, done := sc.slots[n.Out(0)]; done && n.Op() != "Placeholder" {
-		return nil // fed
+	if sc.given[n] {
+		return sc.observeGiven(n, b)
 	}
 	if sc.fused.interior[n] {
 		return nil
@@ -246,12 +283,9 @@ func (sc *scope) emitNode(n *graphdef.Node, b *block) error {
 			return err
 		}
 		sc.slots[n.Out(0)] = in
-		return sc.observeAlias(n.Out(0), b)
+		return sc.observeAtStart(n.Out(0), b)
 	case op == "Placeholder":
-		if _, fed := sc.slots[n.Out(0)]; !fed {
-			return n.Errorf("is needed by the fetches, but is not fed; feed it or fetch something else")
-		}
-		return nil
+		return n.Errorf("is needed by the fetches, but is not fed; feed it or fetch something else")
 	case op == "NoOp" || op == "ControlTrigger":
 		if op == "NoOp" && sc.controlsMayDie(n) {
 			return sc.emitToken(n, b)
@@ -299,13 +333,20 @@ func (sc *scope) emitStep(n *graphdef.Node, inputs []graphdef.Output, b *block) 
 	}
 	for i := range num {
 		slot := sc.c.newSlot()
-		sc.slots[n.Out(i)] = slot
+		sc.put(n.Out(i), slot)
 		st.out = append(st.out, slot)
 	}
 	sc.markDeath(n, &st)
 	sc.observeOutputs(n, &st)
 	b.steps = append(b.steps, st)
 	return nil
+}
+
+// put notes where o is, unless it is fed: then nobody reads what is computed.
+func (sc *scope) put(o graphdef.Output, slot int32) {
+	if _, fed := sc.slots[o]; !fed {
+		sc.slots[o] = slot
+	}
 }
 
 // slot returns where o is; the error says who asked.
@@ -391,25 +432,20 @@ func (sc *scope) emitToken(n *graphdef.Node, b *block) error {
 
 // observeOutputs notes which of a step's outputs are observed.
 func (sc *scope) observeOutputs(n *graphdef.Node, st *step) {
-	if !sc.outer || len(sc.c.observed) == 0 {
+	if len(sc.c.observed) == 0 {
 		return
 	}
 	for i, slot := range st.out {
-		if name := n.Out(i).String(); sc.c.observed[name] {
+		if name := sc.observed(n.Out(i)); name != "" {
 			st.observe = append(st.observe, observation{slot, name})
 		}
 	}
 }
 
-// observeAlias lets the step before see a slot under a second name.
-func (sc *scope) observeAlias(o graphdef.Output, b *block) error {
-	return sc.observeAtStart(o, b)
-}
-
 // observeAtStart appends a step that only observes, for values that no step computes where they are named.
 func (sc *scope) observeAtStart(o graphdef.Output, b *block) error {
-	name := o.String()
-	if !sc.outer || !sc.c.observed[name] {
+	name := sc.observed(o)
+	if name == "" {
 		return nil
 	}
 	slot := sc.slots[o]
@@ -417,6 +453,21 @@ func (sc *scope) observeAtStart(o graphdef.Output, b *block) error {
 		name: o.Node.Name(), op: o.Node.Op(), in: []int32{slot}, mayDie: sc.c.mayDie[slot],
 		eval: func(*call) error { return nil }, observe: []observation{{slot, name}},
 	})
+	return nil
+}
+
+// observeGiven observes the fed outputs of n.
+func (sc *scope) observeGiven(n *graphdef.Node, b *block) error {
+	if len(sc.c.observed) == 0 {
+		return nil
+	}
+	for o := range sc.slots {
+		if o.Node == n {
+			if err := sc.observeAtStart(o, b); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

@@ -44,17 +44,15 @@ func (sc *scope) inline(n *graphdef.Node, name string, args []int32, b *block) (
 	}
 	sc.c.calls = append(sc.c.calls, name)
 	defer func() { sc.c.calls = sc.c.calls[:len(sc.c.calls)-1] }()
-	in := &scope{c: sc.c, g: f.Body, lib: sc.lib, slots: map[graphdef.Output]int32{}}
-	roots := slices.Clone(f.ControlRet)
+	in := &scope{c: sc.c, g: f.Body, lib: sc.lib, fn: f, slots: map[graphdef.Output]int32{}}
 	for i, a := range f.Args {
 		in.slots[a.Out(0)] = args[i]
 	}
 	var results []graphdef.Output
 	for _, r := range f.Rets {
 		results = append(results, r.Input(0))
-		roots = append(roots, r.Input(0).Node)
 	}
-	in.needed = in.ancestors(roots)
+	in.need(results, f.ControlRet)
 	if err := in.prepare(results); err != nil {
 		return nil, err
 	}
@@ -102,7 +100,7 @@ func (sc *scope) emitCall(n *graphdef.Node, b *block) error {
 		return err
 	}
 	for i, s := range results {
-		sc.slots[n.Out(i)] = s
+		sc.put(n.Out(i), s)
 		if err := sc.observeAtStart(n.Out(i), b); err != nil {
 			return err
 		}
@@ -163,12 +161,12 @@ func (sc *scope) emitWhile(n *graphdef.Node, b *block) error {
 	}
 	for i := range inits {
 		if same[i] {
-			sc.slots[n.Out(i)] = inits[i]
+			sc.put(n.Out(i), inits[i])
 			continue
 		}
 		exit := sc.c.newSlot()
 		l.vars = append(l.vars, loopVar{init: inits[i], cur: cur[i], next: next[i], exit: exit})
-		sc.slots[n.Out(i)] = exit
+		sc.put(n.Out(i), exit)
 		st.out = append(st.out, exit)
 	}
 	sc.finishLoop(&st)
@@ -255,7 +253,7 @@ func (sc *scope) emitBranch(n *graphdef.Node, b *block) error {
 	}
 	for i := range br.results[0] {
 		slot := sc.c.newSlot()
-		sc.slots[n.Out(i)] = slot
+		sc.put(n.Out(i), slot)
 		st.out = append(st.out, slot)
 	}
 	sc.markDeath(n, &st)

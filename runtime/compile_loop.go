@@ -73,7 +73,7 @@ func (sc *scope) emitLoop(r *flow.Region, b *block) error {
 				l.vars[i].exit = sc.c.newSlot()
 				st.out = append(st.out, l.vars[i].exit)
 			}
-			sc.slots[exit.Out(0)] = l.vars[i].exit
+			sc.put(exit.Out(0), l.vars[i].exit)
 		}
 	}
 	sc.finishLoop(&st)
@@ -90,15 +90,12 @@ func (sc *scope) emitLoop(r *flow.Region, b *block) error {
 
 // observeVar notes the names under which a loop variable's value is observed in each iteration.
 func (sc *scope) observeVar(v flow.LoopVar, cur int32, l *loop) {
-	if !sc.outer {
-		return
-	}
-	names := []string{v.Merge.Out(0).String()}
+	values := []graphdef.Output{v.Merge.Out(0)}
 	if v.Switch != nil {
-		names = append(names, v.Switch.Out(1).String())
+		values = append(values, v.Switch.Out(1))
 	}
-	for _, name := range names {
-		if sc.c.observed[name] {
+	for _, o := range values {
+		if name := sc.observed(o); name != "" {
 			l.observe = append(l.observe, observation{cur, name})
 		}
 	}
@@ -106,8 +103,8 @@ func (sc *scope) observeVar(v flow.LoopVar, cur int32, l *loop) {
 
 // observeResult notes that an output of st is observed under o's name.
 func (sc *scope) observeResult(o graphdef.Output, st *step) {
-	if sc.outer && sc.c.observed[o.String()] {
-		st.observe = append(st.observe, observation{sc.slots[o], o.String()})
+	if name := sc.observed(o); name != "" {
+		st.observe = append(st.observe, observation{sc.slots[o], name})
 	}
 }
 

@@ -58,7 +58,7 @@ func newFusion(sc *scope, results []graphdef.Output) *fusion {
 	}
 	nodes := sc.g.Nodes()
 	for _, n := range nodes {
-		if !sc.needed[n] {
+		if !sc.needed[n] || sc.given[n] {
 			continue
 		}
 		for _, in := range n.Inputs() {
@@ -69,7 +69,7 @@ func newFusion(sc *scope, results []graphdef.Output) *fusion {
 		// The last node of a pattern comes before the patterns that end in its inputs.
 		for i := len(nodes) - 1; i >= 0; i-- {
 			n := nodes[i]
-			if !sc.needed[n] || f.interior[n] || f.steps[n] != nil {
+			if !sc.needed[n] || sc.given[n] || f.interior[n] || f.steps[n] != nil {
 				continue
 			}
 			if st := fuse(f, n); st != nil {
@@ -113,7 +113,7 @@ func (f *fusion) canVanish(n, last *graphdef.Node) bool {
 	if f.kept[o] || f.interior[n] || f.steps[n] != nil || f.sc.tree.Of(n) != f.sc.tree.Of(last) {
 		return false
 	}
-	if f.sc.outer && f.sc.c.observed[o.String()] {
+	if f.sc.observed(o) != "" {
 		return false
 	}
 	if _, fed := f.sc.slots[o]; fed {

@@ -12,8 +12,9 @@ type CompileOptions struct {
 	Feeds []string
 	// Fetches names the tensors that Run returns ("name" is "name:0"). Required.
 	Fetches []string
-	// Observe names the tensors that the sessions' Observer sees, inside loops once an iteration. An observed tensor is
-	// always computed, so it limits fusion.
+	// Observe names the tensors that the sessions' Observer sees, inside loops once an iteration, in the body of a function
+	// ("function@node:0", see graphdef's Function.TensorName) each time that it runs, whoever calls it. An observed tensor
+	// is computed as it is, which limits fusion, but not for the sake of being observed: the fetches must need it.
 	Observe []string
 	// Kernels is the set of kernels to use; nil is the best of this CPU.
 	Kernels *kernels.Set
