@@ -29,6 +29,12 @@ var reduceOps = map[string]op{
 		sparse_gradient=false`, segment),
 	"SparseSegmentSqrtN": def(`data T, indices Tidx, segment_ids Tsegmentids -> output T; Tidx=int32, Tsegmentids=int32,
 		sparse_gradient=false`, segment),
+	"SparseSegmentMeanWithNumSegments": def(`data T, indices Tidx, segment_ids Tsegmentids, num_segments Tnumsegments
+		-> output T; Tidx=int32, Tnumsegments=int32, Tsegmentids=int32, sparse_gradient=false`, segment),
+	"SparseSegmentSqrtNWithNumSegments": def(`data T, indices Tidx, segment_ids Tsegmentids, num_segments Tnumsegments
+		-> output T; Tidx=int32, Tnumsegments=int32, Tsegmentids=int32, sparse_gradient=false`, segment),
+	"SparseSegmentSumWithNumSegments": def(`data T, indices Tidx, segment_ids Tsegmentids, num_segments Tnumsegments
+		-> output T; Tidx=int32, Tnumsegments=int32, Tsegmentids=int32, sparse_gradient=false`, segment),
 	"UnsortedSegmentMax": def(`data T, segment_ids Tindices, num_segments Tnumsegments -> output T; Tnumsegments=int32`,
 		unsortedSegment),
 	"UnsortedSegmentMin": def(`data T, segment_ids Tindices, num_segments Tnumsegments -> output T; Tnumsegments=int32`,
