@@ -238,8 +238,13 @@ func appendBits(b []byte, v uint64, bits int) []byte {
 	return b
 }
 
-// jsonValues returns the elements of t as nested JSON lists in one line; NaN and infinities are strings, as JSON has no
-// numbers for them.
+// nonFinite is how JSON spells nan, inf and -inf, for which it has no numbers: "NaN", "Inf" and "-Inf".
+func nonFinite(text string) string {
+	v, _ := strconv.ParseFloat(text, 64)
+	return strconv.Quote(strings.TrimPrefix(strconv.FormatFloat(v, 'g', -1, 64), "+"))
+}
+
+// jsonValues returns the elements of t as nested JSON lists in one line; NaN and infinities are strings.
 func jsonValues(t *tensor.Tensor) json.RawMessage {
 	var b []byte
 	plain := t.DType() == tensor.Bool || t.DType().IsInteger() || t.DType().IsQuantized() || t.DType().IsFloat()
@@ -253,6 +258,8 @@ func jsonValues(t *tensor.Tensor) json.RawMessage {
 				b = append(b, q...)
 			case plain && json.Valid([]byte(text)):
 				b = append(b, text...)
+			case plain:
+				b = append(b, nonFinite(text)...)
 			default:
 				b = strconv.AppendQuote(b, text)
 			}

@@ -58,12 +58,15 @@ func main() {
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
+	// A reader that goes away is an error of the write, so that temporary files are taken away; see the flush below.
+	signal.Ignore(syscall.SIGPIPE)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 	go func() {
 		select {
 		case <-signals:
+			signal.Stop(signals) // the next one kills
 			cancel(errInterrupted)
 		case <-ctx.Done():
 		}

@@ -228,7 +228,7 @@ type jsonNumber float64
 // MarshalJSON writes NaN and infinite values as strings.
 func (n jsonNumber) MarshalJSON() ([]byte, error) {
 	if v := float64(n); math.IsNaN(v) || math.IsInf(v, 0) {
-		return json.Marshal(strconv.FormatFloat(v, 'g', -1, 64))
+		return []byte(nonFinite(strconv.FormatFloat(v, 'g', -1, 64))), nil
 	}
 	return json.Marshal(float64(n))
 }
