@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	goruntime "runtime"
 	"strconv"
 	"strings"
@@ -81,8 +82,11 @@ func (f *jsonFlag) add(cmd *cobra.Command) {
 }
 
 // printJSON writes v to the results, indented, with a line end.
-func (s *streams) printJSON(v any) error {
-	e := json.NewEncoder(s.out)
+func (s *streams) printJSON(v any) error { return writeJSON(s.out, v) }
+
+// writeJSON writes v to w, indented, with a line end.
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)

@@ -39,8 +39,11 @@ Exit codes: 0 done, 1 the answer is no (differs, misses), 2 error, 130 interrupt
 // verbs lists what makes each verb, in no order: the help sorts them.
 func verbs() []func(*streams) *cobra.Command {
 	return []func(*streams) *cobra.Command{
+		newCheckCmd,
+		newDiffCmd,
 		newEvalCmd,
 		newRunCmd,
+		newShowCmd,
 		newTranslateCmd,
 		newVersionCmd,
 	}
