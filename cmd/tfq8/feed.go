@@ -70,6 +70,11 @@ func (s *streams) feedValue(c candidate, name, text string) (*tensor.Tensor, err
 	if err != nil {
 		return nil, err
 	}
+	return c.accept(t)
+}
+
+// accept returns t as the value of c, or says why it cannot be that.
+func (c candidate) accept(t *tensor.Tensor) (*tensor.Tensor, error) {
 	// NumPy has no quantized types: their plain integers stand for them.
 	if c.DType.IsQuantized() && t.DType().IsInteger() && t.DType().Size() == c.DType.Size() {
 		t = t.As(c.DType)

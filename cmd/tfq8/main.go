@@ -50,6 +50,11 @@ func (s *streams) detail(format string, args ...any) {
 	}
 }
 
+// complain prints what went wrong on the error stream, also under -q.
+func (s *streams) complain(format string, args ...any) {
+	fmt.Fprintf(s.err, "tfq8: "+format+"\n", args...)
+}
+
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

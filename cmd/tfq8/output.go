@@ -19,7 +19,8 @@ type outputFile struct {
 	path   string
 	file   *os.File // nil for standard output
 	direct bool     // written in place: a device or pipe has no place beside it
-	done   bool
+	closed bool
+	done   bool // committed or discarded
 }
 
 // create starts the file of a path; "-" is standard output. It refuses to write over any of the inputs, as a later look at
@@ -72,29 +73,43 @@ func createBeside(path string, mode os.FileMode) (*os.File, error) {
 	}
 }
 
-// commit makes the file appear.
-func (o *outputFile) commit() error {
-	o.done = true
+// finish writes all that is buffered and returns the name under which the file can be read now, which is empty for what
+// cannot be read back: standard output, devices and pipes.
+func (o *outputFile) finish() (string, error) {
+	if o.closed {
+		return "", nil
+	}
 	err := o.Flush()
 	if o.file == nil {
-		return err
+		return "", err
 	}
+	o.closed = true
 	if err == nil && !o.direct {
 		err = o.file.Sync()
 	}
 	if closeErr := o.file.Close(); err == nil {
 		err = closeErr
 	}
-	if o.direct {
-		return o.wrap(err)
+	if err != nil || o.direct {
+		return "", o.wrap(err)
+	}
+	return o.file.Name(), nil
+}
+
+// commit makes the file appear.
+func (o *outputFile) commit() error {
+	_, err := o.finish()
+	if o.file == nil {
+		return err
+	}
+	if err == nil && !o.direct {
+		err = o.wrap(os.Rename(o.file.Name(), o.path))
 	}
 	if err == nil {
-		err = os.Rename(o.file.Name(), o.path)
+		o.done = true
 	}
-	if err != nil {
-		os.Remove(o.file.Name())
-	}
-	return o.wrap(err)
+	o.discard()
+	return err
 }
 
 // wrap says which file an error is about; the name of the temporary one means nothing to the user.
@@ -115,7 +130,9 @@ func (o *outputFile) discard() {
 		return
 	}
 	o.done = true
-	o.file.Close()
+	if !o.closed {
+		o.file.Close()
+	}
 	if !o.direct {
 		os.Remove(o.file.Name())
 	}
@@ -134,18 +151,16 @@ func (s *streams) writeFile(path string, inputs []string, write func(io.Writer) 
 	return o.commit()
 }
 
-// saveGraph writes g in the form that the name's extension says, as graphdef.Save does.
-func (s *streams) saveGraph(g *graphdef.Graph, path string, inputs ...string) error {
-	return s.writeFile(path, inputs, func(w io.Writer) error {
-		var err error
-		switch strings.ToLower(filepath.Ext(path)) {
-		case ".pbtxt":
-			err = graphdef.WritePbtxt(w, g)
-		case ".txt":
-			_, err = io.WriteString(w, graphdef.Format(g))
-		default:
-			_, err = g.WriteTo(w)
-		}
-		return err
-	})
+// writeGraph writes g in the form that the extension of path says, as graphdef.Save does.
+func writeGraph(w io.Writer, path string, g *graphdef.Graph) error {
+	var err error
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".pbtxt":
+		err = graphdef.WritePbtxt(w, g)
+	case ".txt":
+		err = graphdef.FormatText(w, g, graphdef.TextOptions{})
+	default:
+		_, err = g.WriteTo(w)
+	}
+	return err
 }

@@ -40,6 +40,7 @@ Exit codes: 0 done, 1 the answer is no (differs, misses), 2 error, 130 interrupt
 func verbs() []func(*streams) *cobra.Command {
 	return []func(*streams) *cobra.Command{
 		newCheckCmd,
+		newConvertCmd,
 		newDiffCmd,
 		newEvalCmd,
 		newRunCmd,

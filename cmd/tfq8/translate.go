@@ -22,6 +22,7 @@ import (
 type textFlags struct {
 	spm             string
 	batch, pad, eos int
+	bos             int // of the SentencePiece model, once it is loaded; negative where there is none
 }
 
 // add declares the flags on cmd.
@@ -36,6 +37,7 @@ func (f *textFlags) add(cmd *cobra.Command) {
 
 // load reads the SentencePiece model and settles the end of sentence.
 func (f *textFlags) load() (*text.Model, error) {
+	f.bos = -1
 	if f.spm == "" {
 		return nil, fmt.Errorf("--spm is missing: name the SentencePiece model that cuts text into pieces")
 	}
@@ -54,6 +56,7 @@ func (f *textFlags) load() (*text.Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.bos = m.BOS()
 	if f.eos < 0 {
 		if f.eos = m.EOS(); f.eos < 0 {
 			return nil, fmt.Errorf("%s has no piece that ends a sentence; name its id with --eos", f.spm)
@@ -116,7 +119,7 @@ func (f *translatorFlags) open(s *streams, path string, opts translate.Options) 
 		return nil, err
 	}
 	t.wait = s.newProgress("translating")
-	opts.EOS, opts.Pad, opts.BOS = f.eos, f.pad, spm.BOS()
+	opts.EOS, opts.Pad, opts.BOS = f.eos, f.pad, f.bos
 	opts.Batch, opts.Streams = f.batch, t.streams
 	opts.Kernels, opts.MaxBytes = t.kernels, int64(f.maxBytes)
 	opts.Progress = t.wait.at
