@@ -251,7 +251,7 @@ func (r *AttrReader) says(a *Arg, unsaid string) bool {
 	if name == unsaid {
 		return false
 	}
-	if v, ok := r.n.Attr(name); ok && len(v.wire) > 0 {
+	if v, ok := r.n.Attr(name); ok && v.says() {
 		return true
 	}
 	d := r.sig.Attr(name)

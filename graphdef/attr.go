@@ -11,13 +11,19 @@ import (
 
 // Attr is one attribute value: an AttrValue message as it was on the wire, decoded when asked. Unknown kinds and fields so
 // survive a round trip byte for byte. The zero value is an AttrValue that says nothing.
-type Attr struct{ wire []byte }
+type Attr struct {
+	wire   []byte
+	stored *StoredTensor // not nil: a tensor whose elements are elsewhere; wire is nil then
+}
 
 // AttrFromWire returns the attribute of a serialized AttrValue, which it shares and does not check.
-func AttrFromWire(b []byte) Attr { return Attr{b} }
+func AttrFromWire(b []byte) Attr { return Attr{wire: b} }
 
-// Wire returns the serialized AttrValue.
-func (a Attr) Wire() []byte { return a.wire }
+// Wire returns the serialized AttrValue; nil for a stored tensor that cannot be read.
+func (a Attr) Wire() []byte {
+	b, _ := a.encoded()
+	return b
+}
 
 // Kind says which member of AttrValue's oneof is set.
 type Kind int
@@ -37,8 +43,12 @@ const (
 	KindFunc        Kind = 10
 )
 
-// field returns the last occurrence of a member of the oneof, its wire type, its varint or fixed value and its bytes.
+// field returns the last occurrence of a member of the oneof, its wire type, its varint or fixed value and its bytes. Of a
+// stored tensor the bytes say dtype and shape only.
 func (a Attr) field() (kind Kind, v uint64, b []byte) {
+	if a.stored != nil {
+		return KindTensor, 0, a.stored.header()
+	}
 	walk(a.wire, func(num protowire.Number, typ protowire.Type, val uint64, raw []byte) bool {
 		if num >= 1 && num <= 10 {
 			kind, v, b = Kind(num), val, raw
@@ -130,6 +140,9 @@ func (a Attr) AsFunc() (name string, attrs []NamedAttr, ok bool) {
 
 // AsTensor decodes the tensor value.
 func (a Attr) AsTensor() (*tensor.Tensor, error) {
+	if a.stored != nil {
+		return a.stored.Tensor()
+	}
 	k, _, b := a.field()
 	if k != KindTensor {
 		return nil, fmt.Errorf("attribute holds no tensor")
@@ -226,11 +239,11 @@ func (a Attr) AsFuncs() (v []string, ok bool) {
 }
 
 func varintAttr(k Kind, v uint64) Attr {
-	return Attr{protowire.AppendVarint(protowire.AppendTag(nil, protowire.Number(k), protowire.VarintType), v)}
+	return Attr{wire: protowire.AppendVarint(protowire.AppendTag(nil, protowire.Number(k), protowire.VarintType), v)}
 }
 
 func bytesAttr(k Kind, b []byte) Attr {
-	return Attr{protowire.AppendBytes(protowire.AppendTag(nil, protowire.Number(k), protowire.BytesType), b)}
+	return Attr{wire: protowire.AppendBytes(protowire.AppendTag(nil, protowire.Number(k), protowire.BytesType), b)}
 }
 
 // IntAttr returns an attribute that holds v; so do the other constructors.
@@ -253,7 +266,7 @@ func TensorAttr(t *tensor.Tensor) Attr { return bytesAttr(KindTensor, EncodeTens
 
 // FloatAttr returns a float attribute.
 func FloatAttr(v float32) Attr {
-	return Attr{protowire.AppendFixed32(protowire.AppendTag(nil, protowire.Number(KindFloat), protowire.Fixed32Type), math.Float32bits(v))}
+	return Attr{wire: protowire.AppendFixed32(protowire.AppendTag(nil, protowire.Number(KindFloat), protowire.Fixed32Type), math.Float32bits(v))}
 }
 
 // FuncAttr returns a function attribute without attributes of its own.
@@ -316,7 +329,7 @@ func decodeNamedAttr(b []byte) (a NamedAttr) {
 		case 1:
 			a.Name = string(raw)
 		case 2:
-			a.Attr = Attr{raw}
+			a.Attr = Attr{wire: raw}
 		}
 		return true
 	})

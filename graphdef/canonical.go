@@ -46,7 +46,7 @@ func (a Attr) AppendCanonical(b []byte) []byte {
 	case KindList:
 		return a.appendCanonicalList(b)
 	}
-	return appendSized(b, string(a.wire))
+	return appendSized(b, string(a.Wire()))
 }
 
 // appendCanonicalList appends the elements of a list; an empty one has no kind.

@@ -38,7 +38,7 @@ func (r *AttrReader) fail(format string, args ...any) {
 
 // find returns the attribute, its default, or for a dtype or count what the inputs imply.
 func (r *AttrReader) find(name string) (Attr, bool) {
-	if a, ok := r.n.Attr(name); ok && len(a.wire) > 0 {
+	if a, ok := r.n.Attr(name); ok && a.says() {
 		return a, true
 	}
 	if r.sig == nil {

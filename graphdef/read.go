@@ -234,7 +234,7 @@ func readNamedAttr(b []byte) (NamedAttr, error) {
 				return a, fmt.Errorf("attribute name: %w", err)
 			}
 		case f.is(mapValue):
-			a.Attr = Attr{f.raw}
+			a.Attr = Attr{wire: f.raw}
 		}
 		b = rest
 	}

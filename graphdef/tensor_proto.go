@@ -358,7 +358,7 @@ func (n *Node) Tensor(attr string) (*tensor.Tensor, error) {
 	if err != nil {
 		return nil, n.Errorf("attribute %q: %w", attr, err)
 	}
-	if attr == "value" {
+	if attr == "value" && a.stored == nil {
 		n.value.Store(t)
 	}
 	return t, nil

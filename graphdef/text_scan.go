@@ -201,7 +201,7 @@ func (s *textScanner) wire() ([]byte, error) {
 // attr reads a value of an attribute; d, which may be nil, tells the kinds of those that look alike.
 func (s *textScanner) attr(d *AttrDef, depth int) (Attr, error) {
 	if v, ok, err := s.base64(); ok {
-		a := Attr{v}
+		a := Attr{wire: v}
 		if err == nil && (!wellFormed(v) || a.check("") != nil) {
 			err = fmt.Errorf("the bytes are no AttrValue")
 		}

@@ -51,6 +51,7 @@ func appendBase64(b []byte, key string, v []byte) []byte {
 // elements; as base64 of the bytes otherwise.
 func (p *textWriter) attr(b []byte, a Attr) []byte {
 	start := len(b)
+	a = Attr{wire: a.Wire()}
 	if spelt, ok := p.spell(b, a, 0); ok {
 		if a.Kind() == KindTensor {
 			return spelt // tensorText has checked it

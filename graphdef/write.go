@@ -36,6 +36,9 @@ func (g *Graph) WriteTo(w io.Writer) (int64, error) {
 	out := &messageWriter{w: w}
 	var b []byte
 	for _, n := range g.nodes {
+		if err := n.checkStored(); err != nil {
+			return out.n, fmt.Errorf("graphdef: %w", err)
+		}
 		b = n.appendNode(b[:0], graphSpelling)
 		out.field(graphNode, b)
 	}
@@ -66,7 +69,7 @@ func (g *Graph) attrBytes() int64 {
 	size := int64(0)
 	for _, n := range g.nodes {
 		for _, a := range n.attrs {
-			size += int64(len(a.Attr.wire))
+			size += a.Attr.size()
 		}
 	}
 	for _, f := range g.functions {
@@ -147,10 +150,11 @@ func (n *Node) appendNode(b []byte, spell func(Output) string) []byte {
 // appendAttr appends an entry of an attr map.
 func appendAttr(b []byte, num protowire.Number, a NamedAttr) []byte {
 	b = protowire.AppendTag(b, num, protowire.BytesType)
-	size := protowire.SizeTag(mapKey) + protowire.SizeBytes(len(a.Name)) + protowire.SizeTag(mapValue) + protowire.SizeBytes(len(a.Attr.wire))
+	wire := a.Attr.Wire()
+	size := protowire.SizeTag(mapKey) + protowire.SizeBytes(len(a.Name)) + protowire.SizeTag(mapValue) + protowire.SizeBytes(len(wire))
 	b = protowire.AppendVarint(b, uint64(size))
 	b = appendStringField(b, mapKey, a.Name)
-	return appendBytesField(b, mapValue, a.Attr.wire)
+	return appendBytesField(b, mapValue, wire)
 }
 
 // appendFunction appends the fields of a FunctionDef.
@@ -176,6 +180,9 @@ func (g *Graph) appendFunction(b []byte, f *Function) ([]byte, error) {
 	for _, n := range f.Body.nodes {
 		switch {
 		case !own[n]:
+			if err := n.checkStored(); err != nil {
+				return nil, err
+			}
 			b = appendBytesField(b, functionNode, n.appendNode(nil, spell))
 		case n.op == "_Retval" && (len(n.inputs) != 1 || len(n.controls) > 0):
 			return nil, n.Errorf("a result has one data input and no control inputs, have %d and %d", len(n.inputs), len(n.controls))
