@@ -18,7 +18,9 @@ type call struct {
 	st   *step
 	walk walk // scratch of elementwise steps
 
-	reduce reduction // scratch of reductions
+	reduce reduction      // scratch of reductions
+	layout layout         // scratch of steps that move elements
+	slice  stridedBuffers // scratch of StridedSlice
 }
 
 // in returns input i, not to be changed.
@@ -32,6 +34,13 @@ func (c *call) numOut() int { return len(c.st.out) }
 
 // kernels returns the kernels of the plan.
 func (c *call) kernels() *kernels.Set { return c.s.plan.kernels }
+
+// newLayout returns an empty layout. It is the session's, so that a step allocates none, and valid until the next call.
+func (c *call) newLayout() *layout {
+	l := &c.layout
+	*l = layout{dims: l.dims[:0], dst: l.dst[:0], src: l.src[:0]}
+	return l
+}
 
 // alloc gives output i memory of its own for shape; the contents are arbitrary. shape is copied.
 func (c *call) alloc(i int, d tensor.DType, shape tensor.Shape) (*tensor.Tensor, error) {

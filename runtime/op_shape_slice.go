@@ -80,12 +80,11 @@ func stridedSliceOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 				return err
 			}
 		}
-		var buf stridedBuffers
-		shape, l, err := spec.resolve(&buf, x.Shape(), c.in(1), c.in(2), c.in(3))
+		shape, l, err := spec.resolve(c, x.Shape(), c.in(1), c.in(2), c.in(3))
 		if err != nil {
 			return err
 		}
-		return moveTo(c, x, shape, &l)
+		return moveTo(c, x, shape, l)
 	}, nil
 }
 
@@ -112,13 +111,14 @@ func sliceOne(c *call, x *tensor.Tensor) (bool, error) {
 	return true, nil
 }
 
-// stridedBuffers is memory for resolve's results, on the caller's stack.
-type stridedBuffers struct{ begin, end, stride, shape, dims, dst, src, dense [8]int }
+// stridedBuffers is memory for what resolve reads and returns.
+type stridedBuffers struct{ begin, end, stride, shape, dense []int }
 
 // resolve returns the shape of the slice of a tensor of shape s, and where its elements are. The layout has all dimensions of
 // s; shape lacks those that shrink and has the new ones.
-func (spec stridedSpec) resolve(buf *stridedBuffers, s tensor.Shape, beginT, endT, strideT *tensor.Tensor) (tensor.Shape, layout, error) {
-	var l layout
+// Both lie in the call's scratch.
+func (spec stridedSpec) resolve(c *call, s tensor.Shape, beginT, endT, strideT *tensor.Tensor) (tensor.Shape, *layout, error) {
+	buf, l := &c.slice, c.newLayout()
 	begin, err := appendInts(buf.begin[:0], beginT, "begin")
 	if err != nil {
 		return nil, l, err
@@ -131,6 +131,7 @@ func (spec stridedSpec) resolve(buf *stridedBuffers, s tensor.Shape, beginT, end
 	if err != nil {
 		return nil, l, err
 	}
+	buf.begin, buf.end, buf.stride = begin, end, stride
 	if len(begin) != len(end) || len(begin) != len(stride) {
 		return nil, l, fmt.Errorf("begin, end and strides have %d, %d and %d elements, want as many each", len(begin), len(end), len(stride))
 	}
@@ -147,7 +148,6 @@ func (spec stridedSpec) resolve(buf *stridedBuffers, s tensor.Shape, beginT, end
 	if entries > len(s) {
 		return nil, l, fmt.Errorf("begin, end and strides index %d dimensions, have input %v", entries, s.Clone())
 	}
-	l = layout{dims: buf.dims[:0], dst: buf.dst[:0], src: buf.src[:0]}
 	inner := append(buf.dense[:0], s...)
 	denseStrides(inner, s)
 	shape := tensor.Shape(buf.shape[:0])
@@ -193,6 +193,7 @@ func (spec stridedSpec) resolve(buf *stridedBuffers, s tensor.Shape, beginT, end
 	for len(l.dims) < len(s) {
 		whole()
 	}
+	buf.shape, buf.dense = shape, inner
 	return shape, l, nil
 }
 

@@ -34,8 +34,7 @@ func tileOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 			shape[i] *= m
 		}
 		// Each dimension becomes two: the repetitions, which stay in place in the source, and itself.
-		var dimsBuf, dstBuf, srcBuf [16]int
-		l := layout{dims: dimsBuf[:0], dst: dstBuf[:0], src: srcBuf[:0]}
+		l := c.newLayout()
 		inner := x.Len()
 		for i, d := range s {
 			if d > 0 {
@@ -44,7 +43,7 @@ func tileOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 			l.add(times[i], 0, 0)
 			l.add(d, 0, inner)
 		}
-		if err := moveTo(c, x, shape, &l); err != nil {
+		if err := moveTo(c, x, shape, l); err != nil {
 			return err
 		}
 		c.setRepeat(0, tileRepeat(s, times))
@@ -78,12 +77,12 @@ func broadcastToOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 	return func(c *call) error {
 		x := c.in(0)
 		s := x.Shape()
-		var shapeBuf, dimsBuf, dstBuf, srcBuf [8]int
+		var shapeBuf [8]int
 		shape, err := appendInts(shapeBuf[:0], c.in(1), "shape")
 		if err != nil {
 			return err
 		}
-		l := layout{dims: dimsBuf[:0], dst: dstBuf[:0], src: srcBuf[:0]}
+		l := c.newLayout()
 		pad := len(shape) - len(s)
 		inner := x.Len()
 		for i, d := range shape {
@@ -102,7 +101,7 @@ func broadcastToOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 		if pad < 0 {
 			return fmt.Errorf("cannot broadcast, have shape %v, want the lower rank of %v", s.Clone(), tensor.Shape(shape).Clone())
 		}
-		return moveTo(c, x, shape, &l)
+		return moveTo(c, x, shape, l)
 	}, nil
 }
 
