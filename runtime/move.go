@@ -162,6 +162,18 @@ func moveRun(dst *tensor.Tensor, i int, src *tensor.Tensor, j, n int) {
 	}
 }
 
+// zeroRun sets n elements of t, from element i on, to zero or "".
+func zeroRun(t *tensor.Tensor, i, n int) {
+	switch size := t.DType().Size(); {
+	case t.DType() == tensor.String:
+		clear(t.Strings()[i : i+n])
+	case size == 0:
+		clear(t.Refs()[i : i+n])
+	default:
+		clear(t.Bytes()[i*size : (i+n)*size])
+	}
+}
+
 // moveTo gives output 0 memory for shape and moves elements of x there; the layout's destination is dense: its strides are set
 // here.
 func moveTo(c *call, x *tensor.Tensor, shape tensor.Shape, l *layout) error {

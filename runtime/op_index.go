@@ -15,7 +15,29 @@ var indexOps = map[string]evaluator{
 	"GatherV2":       gatherOp,
 	"ResourceGather": gatherOp,
 	"GatherNd":       gatherNdOp,
+	"TopK":           topKOp,
 	"TopKV2":         topKOp,
+	"NthElement":     nthElementOp,
+
+	"ScatterNd":               scatterNdOp,
+	"ScatterNdNonAliasingAdd": tensorScatterOp,
+	"TensorScatterUpdate":     tensorScatterOp,
+	"TensorScatterAdd":        tensorScatterOp,
+	"TensorScatterSub":        tensorScatterOp,
+	"TensorScatterMax":        tensorScatterOp,
+	"TensorScatterMin":        tensorScatterOp,
+
+	"Where":                 whereOp,
+	"Unique":                uniqueOp,
+	"UniqueV2":              uniqueOp,
+	"UniqueWithCounts":      uniqueOp,
+	"UniqueWithCountsV2":    uniqueOp,
+	"ListDiff":              listDiffOp,
+	"DynamicPartition":      dynamicPartitionOp,
+	"DynamicStitch":         dynamicStitchOp,
+	"ParallelDynamicStitch": dynamicStitchOp,
+	"LowerBound":            boundOp,
+	"UpperBound":            boundOp,
 }
 
 // gatherOp picks slices of params along an axis: input 2 of GatherV2, else batch_dims. The first batch_dims dimensions of
@@ -132,7 +154,12 @@ func gatherElements[T any, I int32 | int64](g *gather, dst, src []T, indices []I
 }
 
 // gatherNdOp picks elements or slices of params: each vector in the last dimension of indices is the place of one.
-func gatherNdOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
+// Where the node says to ignore bad places, they give zeros.
+func gatherNdOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
+	ignore, err := ignoresBadIndices(n)
+	if err != nil {
+		return nil, err
+	}
 	return func(c *call) error {
 		params, indices := c.in(0), c.in(1)
 		ps, is := params.Shape(), indices.Shape()
@@ -146,10 +173,13 @@ func gatherNdOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 		var dims [8]int
 		shape := append(append(tensor.Shape(dims[:0]), is[:len(is)-1]...), ps[depth:]...)
 		t, err := c.alloc(0, params.DType(), shape)
-		if err != nil || t.Len() == 0 && ps[depth:].Elements() == 0 {
+		if err != nil {
 			return err
 		}
 		picks, row := is[:len(is)-1].Elements(), ps[depth:].Elements()
+		if params.Len() == 0 && picks > 0 {
+			return fmt.Errorf("%d slices are wanted of params, which is empty, have %v", picks, ps.Clone())
+		}
 		var at [1]int
 		size := params.DType().Size()
 		for i := range picks {
@@ -161,6 +191,10 @@ func gatherNdOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 				at[0], err = placeOf(tensor.Data[int64](indices)[i*depth:][:depth], ps)
 			default:
 				err = fmt.Errorf("indices is %v, want int32 or int64", indices.DType())
+			}
+			if err != nil && ignore {
+				zeroRun(t, i*row, row)
+				continue
 			}
 			if err != nil {
 				return fmt.Errorf("indices[%d]: %w", i, err)

@@ -17,14 +17,23 @@ func topKOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 	if n.Op() == "TopKV2" && r.Has("index_type") {
 		index = r.Type("index_type")
 	}
+	fixed := 0
+	if n.Op() == "TopK" {
+		fixed = int(r.Int("k"))
+	}
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	return func(c *call) error {
-		x := c.in(0)
-		k, err := scalarInt(c.in(1), "k")
-		if err != nil {
-			return err
+		x, k := c.in(0), fixed
+		if c.numIn() > 1 {
+			if c.in(1).Rank() != 0 {
+				return fmt.Errorf("k has shape %v, want a scalar", c.in(1).Shape().Clone())
+			}
+			var err error
+			if k, err = scalarInt(c.in(1), "k"); err != nil {
+				return err
+			}
 		}
 		s := x.Shape()
 		if len(s) == 0 || k < 0 || s[len(s)-1] < k {
