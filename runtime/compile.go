@@ -256,6 +256,7 @@ func (sc *scope) emit(list []member, b *block) error {
 // passThrough are the ops whose output is their input: they have no step, only a second name for a slot.
 var passThrough = map[string]bool{
 	"Identity": true, "StopGradient": true, "PreventGradient": true, "Snapshot": true, "PlaceholderWithDefault": true,
+	"DebugGradientIdentity": true, "GuaranteeConst": true, "Copy": true, "CopyHost": true,
 }
 
 // emitNode appends the step of n, if it needs one.

@@ -16,6 +16,11 @@ var controlOps = map[string]evaluator{
 	"StopGradient":           forwardOp,
 	"PreventGradient":        forwardOp,
 	"Snapshot":               forwardOp,
+	"DebugGradientIdentity":  forwardOp,
+	"GuaranteeConst":         forwardOp,
+	"Copy":                   forwardOp,
+	"CopyHost":               forwardOp,
+	"Print":                  forwardOp, // prints nothing
 	"PlaceholderWithDefault": forwardOp,
 	"IdentityN":              identityN,
 	"Switch":                 switchOp,

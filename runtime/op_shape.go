@@ -37,6 +37,8 @@ var shapeOps = map[string]evaluator{
 	"Slice":        sliceOp,
 	"StridedSlice": stridedSliceOp,
 
+	"TensorStridedSliceUpdate": stridedUpdateOp,
+
 	"Tile":          tileOp,
 	"BroadcastTo":   broadcastToOp,
 	"BroadcastArgs": broadcastArgsOp,
@@ -44,8 +46,25 @@ var shapeOps = map[string]evaluator{
 	"PadV2":         padOp,
 	"MirrorPad":     mirrorPadOp,
 
+	"Reverse":         reverseOp,
+	"ReverseV2":       reverseOp,
+	"ReverseSequence": reverseSequenceOp,
+	"Roll":            rollOp,
+	"SpaceToDepth":    depthSpaceOp,
+	"DepthToSpace":    depthSpaceOp,
+	"SpaceToBatchND":  batchSpaceOp,
+	"BatchToSpaceND":  batchSpaceOp,
+	"SpaceToBatch":    batchSpaceOp,
+	"BatchToSpace":    batchSpaceOp,
+
+	"CheckNumerics":   checkNumericsOp,
+	"CheckNumericsV2": checkNumericsOp,
+
 	"Range":     rangeOp,
+	"LinSpace":  linSpaceOp,
+	"OneHot":    oneHotOp,
 	"Fill":      fillOp,
+	"Empty":     emptyOp,
 	"ZerosLike": onesLikeOp,
 	"OnesLike":  onesLikeOp,
 }
@@ -148,7 +167,7 @@ func appendInts(dst []int, t *tensor.Tensor, what string) ([]int, error) {
 	return dst, nil
 }
 
-// scalarInt returns the value of t, one element of int32 or int64 that what names.
+// scalarInt returns the value of t, one element of int16, int32 or int64 that what names.
 func scalarInt(t *tensor.Tensor, what string) (int, error) {
 	if t.Len() == 1 {
 		switch t.DType() {
@@ -156,9 +175,11 @@ func scalarInt(t *tensor.Tensor, what string) (int, error) {
 			return int(tensor.Data[int32](t)[0]), nil
 		case tensor.Int64:
 			return int(tensor.Data[int64](t)[0]), nil
+		case tensor.Int16:
+			return int(tensor.Data[int16](t)[0]), nil
 		}
 	}
-	return 0, fmt.Errorf("%s is %v %v, want an int32 or int64 scalar", what, t.DType(), t.Shape().Clone())
+	return 0, fmt.Errorf("%s is %v %v, want an int16, int32 or int64 scalar", what, t.DType(), t.Shape().Clone())
 }
 
 // resolveAxis returns axis counted from the front; rank is that of the tensor it counts in.
