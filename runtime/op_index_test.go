@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -12,48 +11,8 @@ import (
 	"github.com/tfq8/tfq8/tensor"
 )
 
-// runNode computes one node on fed inputs and returns its outputs.
-func runNode(op string, attrs map[string]graphdef.Attr, inputs ...*tensor.Tensor) ([]*tensor.Tensor, error) {
-	g := graphdef.NewGraph()
-	feeds := map[string]*tensor.Tensor{}
-	opts := CompileOptions{Feeds: []string{}, MaxBytes: 1 << 30}
-	var in []graphdef.Output
-	for i, t := range inputs {
-		name := fmt.Sprintf("in%d", i)
-		p := g.MustAdd(name, "Placeholder")
-		p.SetAttr("dtype", graphdef.TypeAttr(t.DType()))
-		in = append(in, p.Out(0))
-		feeds[name] = t
-		opts.Feeds = append(opts.Feeds, name)
-	}
-	n := g.MustAdd("op", op, in...)
-	for name, a := range attrs {
-		n.SetAttr(name, a)
-	}
-	num, err := n.NumOutputs()
-	if err != nil {
-		return nil, err
-	}
-	for i := range num {
-		opts.Fetches = append(opts.Fetches, fmt.Sprintf("op:%d", i))
-	}
-	p, err := Compile(g, opts)
-	if err != nil {
-		return nil, err
-	}
-	got, err := p.NewSession().Run(context.Background(), feeds)
-	if err != nil {
-		return nil, err
-	}
-	var out []*tensor.Tensor
-	for _, name := range opts.Fetches {
-		out = append(out, got[name])
-	}
-	return out, nil
-}
-
-// nodeCase is a node on given inputs, and what its outputs print as, or a part of the error.
-type nodeCase struct {
+// evalCase is a node on given inputs, and what its outputs print as, or a part of the error.
+type evalCase struct {
 	name, op string
 	attrs    map[string]graphdef.Attr
 	inputs   []*tensor.Tensor
@@ -61,9 +20,9 @@ type nodeCase struct {
 	fails    string
 }
 
-func (n nodeCase) run(t *testing.T) {
+func (n evalCase) run(t *testing.T) {
 	t.Helper()
-	got, err := runNode(n.op, n.attrs, n.inputs...)
+	got, err := runNode(t, n.op, n.attrs, n.inputs...)
 	if n.fails != "" {
 		if err == nil {
 			t.Errorf("%s: no error, want %q", n.name, n.fails)
@@ -134,7 +93,7 @@ func list(t ...*tensor.Tensor) []*tensor.Tensor { return t }
 
 func TestScatter(t *testing.T) {
 	nan := float32(math.NaN())
-	for _, c := range []nodeCase{
+	for _, c := range []evalCase{
 		{name: "duplicates add", op: "ScatterNd", inputs: list(mat[int32](3, 1, 1, 0, 1), vec[float32](1, 2, 3), vec[int32](3)),
 			want: []string{"float[3] [2 4 0]"}},
 		{name: "half rounds after each update", op: "ScatterNd",
@@ -179,7 +138,7 @@ func TestScatter(t *testing.T) {
 func TestSets(t *testing.T) {
 	nan := float32(math.NaN())
 	negZero := float32(math.Copysign(0, -1))
-	for _, c := range []nodeCase{
+	for _, c := range []evalCase{
 		{name: "no NaN equals another, both zeros do", op: "Unique", inputs: list(vec(nan, 0, negZero, nan, 0)),
 			want: []string{"float[3] [NaN 0 NaN]", "int32[5] [0 1 1 2 1]"}},
 		{name: "strings", op: "UniqueWithCounts", inputs: list(words("b", "", "b")), want: []string{"string[2] [b ]", "int32[3] [0 1 0]", "int32[2] [2 1]"}},
@@ -212,7 +171,7 @@ func TestSets(t *testing.T) {
 func TestPartitionAndStitch(t *testing.T) {
 	two := attrs{"num_partitions": graphdef.IntAttr(2)}
 	n2 := attrs{"N": graphdef.IntAttr(2)}
-	for _, c := range []nodeCase{
+	for _, c := range []evalCase{
 		{name: "rows", op: "DynamicPartition", attrs: two, inputs: list(mat[int32](3, 2, 1, 2, 3, 4, 5, 6), vec[int32](1, 0, 1)),
 			want: []string{"int32[1, 2] [3 4]", "int32[2, 2] [1 2 5 6]"}},
 		{name: "nothing", op: "DynamicPartition", attrs: two, inputs: list(tensor.New(tensor.Int32, tensor.Shape{0, 2}), vec[int32]()),
@@ -236,7 +195,7 @@ func TestPartitionAndStitch(t *testing.T) {
 }
 
 func TestSearchSorted(t *testing.T) {
-	for _, c := range []nodeCase{
+	for _, c := range []evalCase{
 		{name: "lower", op: "LowerBound", inputs: list(mat[float32](1, 4, 1, 2, 2, 3), mat[float32](1, 4, 0, 2, 3, 4)), want: []string{"int32[1, 4] [0 1 3 4]"}},
 		{name: "upper", op: "UpperBound", attrs: attrs{"out_type": graphdef.TypeAttr(tensor.Int64)},
 			inputs: list(mat[float32](1, 4, 1, 2, 2, 3), mat[float32](1, 4, 0, 2, 3, 4)), want: []string{"int64[1, 4] [0 3 4 4]"}},

@@ -19,7 +19,7 @@ func ints(shape tensor.Shape) *tensor.Tensor {
 func TestReverseAndRoll(t *testing.T) {
 	x := ints(tensor.Shape{2, 3})
 	seq := attrs{"seq_dim": graphdef.IntAttr(1), "batch_dim": graphdef.IntAttr(0)}
-	for _, c := range []nodeCase{
+	for _, c := range []evalCase{
 		{name: "both", op: "ReverseV2", inputs: list(x, vec[int32](-1, 0)), want: []string{"int32[2, 3] [5 4 3 2 1 0]"}},
 		{name: "no axis", op: "ReverseV2", inputs: list(x, vec[int64]()), want: []string{"int32[2, 3] [0 1 2 3 4 5]"}},
 		{name: "scalar", op: "ReverseV2", inputs: list(tensor.Scalar[int32](7), vec[int32]()), want: []string{"int32[] [7]"}},
@@ -54,7 +54,7 @@ func TestOneHotAndLinSpace(t *testing.T) {
 	on, off := tensor.Scalar[int32](7), tensor.Scalar[int32](1)
 	depth := tensor.Scalar[int32](3)
 	front := attrs{"axis": graphdef.IntAttr(0)}
-	for _, c := range []nodeCase{
+	for _, c := range []evalCase{
 		{name: "outside is off", op: "OneHot", inputs: list(vec[int64](-1, 3, 1), depth, on, off), want: []string{"int32[3, 3] [1 1 1 1 1 1 1 7 1]"}},
 		{name: "front", op: "OneHot", attrs: front, inputs: list(vec[int32](2, 0), depth, on, off), want: []string{"int32[3, 2] [1 7 1 1 7 1]"}},
 		{name: "uint8", op: "OneHot", inputs: list(vec[uint8](2, 255), depth, on, off), want: []string{"int32[2, 3] [1 1 7 1 1 1]"}},
@@ -79,7 +79,7 @@ func TestOneHotAndLinSpace(t *testing.T) {
 func TestBlocks(t *testing.T) {
 	two := attrs{"block_size": graphdef.IntAttr(2)}
 	nchw := attrs{"block_size": graphdef.IntAttr(2), "data_format": graphdef.StringAttr("NCHW")}
-	for _, c := range []nodeCase{
+	for _, c := range []evalCase{
 		{name: "to depth", op: "SpaceToDepth", attrs: two, inputs: list(ints(tensor.Shape{1, 2, 4, 1})), want: []string{"int32[1, 1, 2, 4] [0 1 4 5 2 3 6 7]"}},
 		{name: "to plane", op: "DepthToSpace", attrs: two, inputs: list(ints(tensor.Shape{1, 1, 2, 4})), want: []string{"int32[1, 2, 4, 1] [0 1 4 5 2 3 6 7]"}},
 		{name: "to depth, channels first", op: "SpaceToDepth", attrs: nchw, inputs: list(ints(tensor.Shape{1, 1, 2, 4})),
@@ -114,7 +114,7 @@ func TestBlocks(t *testing.T) {
 
 func TestStridedUpdateAndChecks(t *testing.T) {
 	x := vec[int32](0, 1, 2, 3, 4)
-	for _, c := range []nodeCase{
+	for _, c := range []evalCase{
 		{name: "backwards", op: "TensorStridedSliceUpdate", inputs: list(x, vec[int32](4), vec[int32](0), vec[int32](-2), vec[int32](8, 9)),
 			want: []string{"int32[5] [0 1 9 3 8]"}},
 		{name: "one element", op: "TensorStridedSliceUpdate", attrs: attrs{"shrink_axis_mask": graphdef.IntAttr(1)},
