@@ -52,9 +52,12 @@ type PassResult struct {
 // account is what the passes of one pipeline tell.
 type account struct {
 	rewrites int               // of the pass that runs
-	fate     map[string]fate   // of products, by the name the node had in the input graph
-	merged   map[string]string // nodes that were merged into another, by old name
-	renamed  map[string]string // products whose work another node took over: old name of the product by new node
+	fate     map[string]fate   // of products, by qualified name
+	merged   map[string]string // nodes that were merged into another, by old qualified name
+	// copies are the nodes that a function's product became, by its qualified name, where calls were inlined or the function
+	// copied; origin is the way back.
+	copies map[string][]string
+	origin map[string]string
 }
 
 type fate struct {
@@ -64,7 +67,9 @@ type fate struct {
 }
 
 func newAccount() *account {
-	return &account{fate: map[string]fate{}, merged: map[string]string{}}
+	return &account{
+		fate: map[string]fate{}, merged: map[string]string{}, copies: map[string][]string{}, origin: map[string]string{},
+	}
 }
 
 // Rewrote counts one rewrite of the running pass.
@@ -83,42 +88,114 @@ func (env *Env) LeftFloat(node string, reason Reason, detail string) {
 	}
 }
 
+// Inlined notes that node with, a copy of node old, does part of what old did. Both names are qualified.
+func (env *Env) Inlined(old, with string) {
+	a := env.account
+	first := a.first(old)
+	a.copies[first] = append(a.copies[first], with)
+	a.origin[with] = first
+}
+
+// first returns the name in the input graph of the product that is now called name.
+func (a *account) first(name string) string {
+	if old, ok := a.origin[name]; ok {
+		return old
+	}
+	return name
+}
+
+// excluded reports whether the product of that qualified name is to stay in FP32.
+func (env *Env) excluded(name string) bool {
+	return env.Excluded != nil && env.Excluded(env.account.first(name))
+}
+
 // productOps are the ops that are candidates for INT8.
 var productOps = map[string]bool{
 	"MatMul": true, "BatchMatMul": true, "BatchMatMulV2": true, "BatchMatMulV3": true, "Einsum": true,
 }
 
-// candidates lists the products of g that the outputs reach, in file order.
-func candidates(g *graphdef.Graph, outputs []*graphdef.Node) []Product {
-	reached := graphdef.Ancestors(outputs...)
-	var list []Product
-	for _, n := range g.Nodes() {
-		if reached[n] && productOps[n.Op()] && (n.Op() != "Einsum" || n.NumInputs() == 2) {
-			list = append(list, Product{Node: n.Name(), Op: n.Op()})
+// isProduct reports whether n is a candidate: an Einsum of one operand only moves and adds.
+func isProduct(n *graphdef.Node) bool {
+	return productOps[n.Op()] && (n.Op() != "Einsum" || n.NumInputs() == 2)
+}
+
+// qualified returns the name by which reports know a node: its own, after that of the function whose body it is in, if any, and
+// an @.
+func qualified(f *graphdef.Function, n *graphdef.Node) string {
+	if f == nil {
+		return n.Name()
+	}
+	return f.Name + "@" + n.Name()
+}
+
+// reachedIn returns the nodes that the outputs need, by graph: of g itself and of the bodies of the functions that those call.
+func reachedIn(g *graphdef.Graph, outputs []*graphdef.Node) map[*graphdef.Graph]map[*graphdef.Node]bool {
+	reached := map[*graphdef.Graph]map[*graphdef.Node]bool{g: graphdef.Ancestors(outputs...)}
+	for stack := []*graphdef.Graph{g}; len(stack) > 0; {
+		at := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		for n := range reached[at] {
+			for _, name := range append(called(n), n.Op()) {
+				if f := g.Function(name); f != nil && reached[f.Body] == nil {
+					reached[f.Body] = graphdef.Ancestors(slices.Concat(f.Rets, f.ControlRet)...)
+					stack = append(stack, f.Body)
+				}
+			}
 		}
+	}
+	return reached
+}
+
+// candidates lists the products of g that the outputs reach, in file order, those in function bodies after the others.
+func candidates(g *graphdef.Graph, outputs []*graphdef.Node) []Product {
+	var list []Product
+	reached := reachedIn(g, outputs)
+	add := func(f *graphdef.Function, body *graphdef.Graph) {
+		for _, n := range body.Nodes() {
+			if reached[body][n] && isProduct(n) {
+				list = append(list, Product{Node: qualified(f, n), Op: n.Op()})
+			}
+		}
+	}
+	add(nil, g)
+	for _, f := range g.Functions() {
+		add(f, f.Body)
 	}
 	return list
 }
 
-// settle fills in what became of each product.
+// settle fills in what became of each product. One that was copied is in INT8 where all its copies are.
 func (a *account) settle(products []Product) {
 	for i := range products {
 		p := &products[i]
-		name := p.Node
-		for {
-			next, ok := a.merged[name]
-			if !ok || next == name {
-				break
+		found := false
+		for _, name := range append([]string{p.Node}, a.copies[p.Node]...) {
+			f, into, ok := a.fateOf(name)
+			if !ok {
+				continue // gone with its function, of which copies are left
 			}
-			name = next
-			p.MergedInto = name
+			p.MergedInto = cmp.Or(p.MergedInto, into)
+			if !found || p.Quantized {
+				p.Quantized, p.Reason, p.Detail = f.quantized, f.reason, f.detail
+			}
+			found = true
 		}
-		f, ok := a.fate[name]
-		if !ok {
-			f = fate{reason: UnsupportedForm, detail: "no pass knows this form"}
+		if !found {
+			p.Reason, p.Detail = UnsupportedForm, "no pass knows this form"
 		}
-		p.Quantized, p.Reason, p.Detail = f.quantized, f.reason, f.detail
 	}
+}
+
+// fateOf returns what became of the node of that name, and the node that it was merged into.
+func (a *account) fateOf(name string) (f fate, into string, ok bool) {
+	for seen := map[string]bool{}; !seen[name]; {
+		seen[name] = true
+		if next, ok := a.merged[name]; ok {
+			name, into = next, next
+		}
+	}
+	f, ok = a.fate[name]
+	return f, into, ok
 }
 
 // Report is what Convert did and why.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tfq8/tfq8/calib"
 	"github.com/tfq8/tfq8/graphdef"
+	"github.com/tfq8/tfq8/graphdef/flow"
 	"github.com/tfq8/tfq8/kernels"
 	"github.com/tfq8/tfq8/runtime"
 	"github.com/tfq8/tfq8/tensor"
@@ -35,8 +36,11 @@ type Calibration struct {
 // Calibrate runs the feeds through g and counts the values of the activations that products read, inside loops once an
 // iteration. The result does not depend on the order of the feeds or the number of threads, to the bit.
 func Calibrate(ctx context.Context, g *graphdef.Graph, opts Calibration) (*calib.Collector, error) {
-	observed := activations(g, opts.Outputs)
 	total := new(calib.Collector)
+	observed, err := activations(g, opts.Outputs)
+	if err != nil {
+		return nil, err
+	}
 	if len(observed) == 0 || len(opts.Feeds) == 0 {
 		return total, nil
 	}
@@ -57,11 +61,8 @@ func Calibrate(ctx context.Context, g *graphdef.Graph, opts Calibration) (*calib
 		wg.Go(func() {
 			own := new(calib.Collector)
 			s := plan.NewSession()
-			s.Observer = func(name string, t *tensor.Tensor) {
-				if t.DType() == tensor.Float32 {
-					own.Observe(name, tensor.Data[float32](t))
-				}
-			}
+			var buf []float32
+			s.Observer = func(name string, t *tensor.Tensor) { buf = observe(own, name, t, buf) }
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(opts.Feeds) || ctx.Err() != nil {
@@ -89,24 +90,49 @@ func Calibrate(ctx context.Context, g *graphdef.Graph, opts Calibration) (*calib
 	return total, nil
 }
 
-// activations returns the names of the tensors that candidates read and that are not constant, sorted.
-func activations(g *graphdef.Graph, outputs []string) []string {
-	var roots []*graphdef.Node
-	for _, name := range outputs {
-		if o, err := runtime.Resolve(g, name); err == nil {
-			roots = append(roots, o.Node)
-		}
+// observe counts the elements of t, of a float dtype; buf keeps memory from one call to the next.
+func observe(c *calib.Collector, name string, t *tensor.Tensor, buf []float32) []float32 {
+	switch t.DType() {
+	case tensor.Float32:
+		c.Observe(name, tensor.Data[float32](t))
+	case tensor.Float16, tensor.Bfloat16:
+		buf = slices.Grow(buf[:0], t.Len())[:t.Len()]
+		widen(buf, t)
+		c.Observe(name, buf)
 	}
+	return buf
+}
+
+// activations returns the names of the tensors that candidates read and that are not constant, sorted.
+func activations(g *graphdef.Graph, outputs []string) ([]string, error) {
+	env := &Env{}
+	for _, name := range outputs {
+		o, err := runtime.Resolve(g, name)
+		if err != nil {
+			return nil, err
+		}
+		env.Outputs = append(env.Outputs, o)
+	}
+	reached := reachedIn(g, env.outputNodes())
 	names := map[string]bool{}
-	for _, p := range candidates(g, roots) {
-		n := g.Node(p.Node)
-		for _, in := range n.Inputs() {
-			if t, err := n.Type("T"); err == nil && t == tensor.Float32 && in.Node.Op() != "Const" {
-				names[in.String()] = true
+	for _, s := range env.scopes(g) {
+		tree, err := flow.Analyze(s.g)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range s.g.Nodes() {
+			if !reached[s.g][n] || !isProduct(n) {
+				continue
+			}
+			types, err := n.InputTypes()
+			for i, in := range n.Inputs() {
+				if _, isConst := tree.ConstOf(in); err == nil && !isConst && castable(types[i]) {
+					names[s.tensorName(in)] = true
+				}
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(names))
+	return slices.Sorted(maps.Keys(names)), nil
 }
 
 // thresholds applies rule to every tensor of c. Tensors with values that are not finite are reported beside, by name.

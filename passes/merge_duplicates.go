@@ -219,8 +219,6 @@ func (m *merger) merge(list []*graphdef.Node, gone map[*graphdef.Node]bool) {
 		}
 		gone[n] = true
 		m.s.env.Rewrote()
-		if m.s.fn == nil {
-			m.s.env.Merged(n.Name(), keep.Name())
-		}
+		m.s.env.Merged(m.s.qualified(n), m.s.qualified(keep))
 	}
 }

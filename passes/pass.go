@@ -13,6 +13,7 @@ package passes
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/tfq8/tfq8/calib"
@@ -61,6 +62,23 @@ type Env struct {
 
 	account *account
 	pass    string // the one that runs
+}
+
+// threshold returns the calibrated range of the tensor of that name, or why there is none that can be used.
+func (env *Env) threshold(name string) (t calib.Threshold, reason Reason, detail string) {
+	if why, bad := env.NotFinite[name]; bad {
+		return t, InputNotFinite, why
+	}
+	t, ok := env.Thresholds[name]
+	switch {
+	case !ok:
+		return t, NotCalibrated, fmt.Sprintf("calibration did not compute %q", name)
+	case t.Lo == 0 && t.Hi == 0:
+		return t, InputConstantZero, fmt.Sprintf("%q was zero throughout", name)
+	case t.Class == calib.Sparse:
+		return t, SparseInput, fmt.Sprintf("%q: peak more than 32 times its root mean square", name)
+	}
+	return t, "", ""
 }
 
 // outputNodes returns the nodes of env.Outputs.

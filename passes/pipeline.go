@@ -13,7 +13,9 @@ var (
 	Cleanup = []*Pass{
 		&StripUnused,
 		&RemoveTraining,
+		&InlineCalls,
 		&FoldConstants,
+		&SinkConstants,
 		&RemoveIdentity,
 		&MergeDuplicates,
 	}
@@ -33,6 +35,10 @@ type constraint struct{ before, after, why string }
 var order = []constraint{
 	{"strip-unused", "fold-constants", "what no output needs is not worth computing"},
 	{"remove-training", "fold-constants", "a dropout that is off hides constants"},
+	{"remove-training", "inline-calls", "a conditional on a constant becomes a call"},
+	{"inline-calls", "fold-constants", "a weight is a constant in its function only when it is no argument there"},
+	{"fold-constants", "sink-constants", "what a loop gets may be computed from constants"},
+	{"sink-constants", "merge-duplicates", "an argument twice is two values, a constant twice is one"},
 	{"fold-constants", "quantize-matmul", "weights behind Transpose, Reshape or ConcatV2 of shards must be one Const by then"},
 	{"remove-identity", "merge-duplicates", "equal nodes read equal inputs only when Identity no longer stands between"},
 	{"merge-duplicates", "quantize-matmul", "an encoder that is there twice would be calibrated and quantized twice"},

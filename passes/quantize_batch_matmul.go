@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tfq8/tfq8/calib"
 	"github.com/tfq8/tfq8/graphdef"
-	"github.com/tfq8/tfq8/graphdef/flow"
 	"github.com/tfq8/tfq8/tensor"
 )
 
@@ -14,8 +14,9 @@ import (
 //
 //	BatchMatMul(x, y)   becomes   Mul(Cast(BatchMatMulV3(x8, y8)), scale)
 //
-// with x8 = Bitcast(QuantizeV2(x)) as int8, or uint8 where x was never below zero (attention weights), and 32-bit sums. All are
-// stock ops, but TensorFlow has no fast kernel for them, so that the target tensorflow leaves these products in FP32.
+// with x8 = Bitcast(QuantizeV2(x)) as int8, or uint8 where x was never below zero (attention weights), and 32-bit sums. An Einsum
+// of this kind has its operands and its result transposed. All are stock ops, but TensorFlow has no fast kernel for them, so that
+// the target tensorflow leaves these products in FP32.
 var QuantizeBatchMatMul = Pass{
 	Name: "quantize-batch-matmul",
 	Doc:  "compute products of two activations in INT8 (target tfq8)",
@@ -23,71 +24,129 @@ var QuantizeBatchMatMul = Pass{
 }
 
 func quantizeBatchMatMul(_ context.Context, g *graphdef.Graph, env *Env) error {
-	tree, err := flow.Analyze(g)
-	if err != nil {
-		return err
-	}
-	q := newQuantizer(env, g, tree, env.pass)
-	for _, n := range slices.Clone(g.Nodes()) {
-		switch n.Op() {
-		case "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3":
-			q.batchMatMul(n)
-		case "Einsum":
-			env.LeftFloat(n.Name(), UnsupportedForm, "Einsum has no quantized form")
+	return eachQuantizer(g, env, func(q *quantizer, n *graphdef.Node) error {
+		if isProduct(n) {
+			q.twoActivations(n)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
-// batchMatMul rewrites n or notes why not.
-func (q *quantizer) batchMatMul(n *graphdef.Node) {
-	name := n.Name()
-	x, y := n.Input(0), n.Input(1)
-	if tx, err := n.InputTypes(); err != nil || tx[0] != tensor.Float32 || tx[1] != tensor.Float32 {
-		if err == nil && integerCodes(tx[0]) && integerCodes(tx[1]) {
-			return // an INT8 product already
+// pairwise is a product of two activations as a BatchMatMul: [batch…, m, k] · [batch…, k, n], each transposed where needed.
+type pairwise struct {
+	perms      [2][]int
+	adjX, adjY bool
+	outPerm    []int
+}
+
+// pairwiseOf reads product n; problem says why it is none that a BatchMatMul computes.
+func (q *quantizer) pairwiseOf(n *graphdef.Node) (p pairwise, problem string) {
+	switch n.Op() {
+	case "MatMul":
+		p.adjX, _ = n.Bool("transpose_a")
+		p.adjY, _ = n.Bool("transpose_b")
+		return p, ""
+	case "Einsum":
+		return einsumPair(n)
+	}
+	p.adjX, _ = n.Bool("adj_x")
+	p.adjY, _ = n.Bool("adj_y")
+	return p, ""
+}
+
+// einsumPair reads an Einsum that sums over one dimension and leaves one to each operand.
+func einsumPair(n *graphdef.Node) (p pairwise, problem string) {
+	equation, _ := n.Str("equation")
+	c, ok := parseContraction(equation)
+	if ok {
+		ok = !slices.Contains(slices.Concat(c.x, c.y, c.out), ellipsis)
+	}
+	batch, summed, rows, columns, isProduct := c.kinds()
+	if !ok || !isProduct || len(summed) != 1 || len(rows) != 1 || len(columns) != 1 {
+		return p, fmt.Sprintf("equation %q is no batch of matrix products", equation)
+	}
+	p.perms[0] = permutation(c.x, slices.Concat(batch, rows, summed), 0)
+	// Of the two orders of y the one that needs no transposition.
+	p.adjY = true
+	if p.perms[1] = permutation(c.y, slices.Concat(batch, columns, summed), 0); p.perms[1] != nil {
+		if other := permutation(c.y, slices.Concat(batch, summed, columns), 0); other == nil {
+			p.perms[1], p.adjY = nil, false
 		}
-		q.env.LeftFloat(name, NotFloat, "inputs are not float")
+	}
+	p.outPerm = permutation(slices.Concat(batch, rows, columns), c.out, 0)
+	return p, ""
+}
+
+// twoActivations rewrites n or notes why not.
+func (q *quantizer) twoActivations(n *graphdef.Node) {
+	name := q.qualified(n)
+	types, err := n.InputTypes()
+	if err == nil && len(types) == 2 && integerCodes(types[0]) && integerCodes(types[1]) {
+		return // an INT8 product already
+	}
+	leave := func(r Reason, detail string) { q.env.LeftFloat(name, r, detail) }
+	switch {
+	case q.env.excluded(name):
+		leave(Excluded, fmt.Sprintf("an exclude pattern matches %q", q.env.account.first(name)))
+		return
+	case err != nil || len(types) != 2 || types[0] != tensor.Float32 || types[1] != tensor.Float32:
+		leave(NotFloat, fmt.Sprintf("dtypes are %v", types))
+		return
+	case q.env.Target != TFQ8:
+		leave(TwoActivations, "TensorFlow has no fast INT8 product of two activations")
 		return
 	}
-	if q.env.Excluded != nil && q.env.Excluded(name) {
-		q.env.LeftFloat(name, Excluded, fmt.Sprintf("an exclude pattern matches %q", name))
+	p, problem := q.pairwiseOf(n)
+	if problem != "" {
+		leave(UnsupportedForm, problem)
 		return
 	}
-	if q.env.Target != TFQ8 {
-		q.env.LeftFloat(name, TwoActivations, "TensorFlow has no fast INT8 product of two activations")
-		return
-	}
-	var reasons [2]Reason
-	var details [2]string
-	var in [2]*quantizedInput
-	for i, o := range []graphdef.Output{x, y} {
-		// The product instructions take one unsigned operand: the left one.
-		if in[i], reasons[i], details[i] = q.codesFor(o, i == 0); reasons[i] != "" {
-			q.env.LeftFloat(name, reasons[i], details[i])
+	var ranges [2]calib.Threshold
+	for i, o := range n.Inputs() {
+		if _, ok := q.tree.ConstOf(o); ok {
+			return // a product with weights: the pass before has noted why it stays
+		}
+		t, reason, detail := q.threshold(o)
+		if reason != "" {
+			leave(reason, detail)
 			return
 		}
+		ranges[i] = t
 	}
-	r := q.tree.Of(n)
-	product := q.place.add(name+"/int32", "BatchMatMulV3", q.bits(in[0]), q.bits(in[1]))
+	q.replacePair(n, p, ranges)
+	q.env.Quantized(name)
+	q.env.Rewrote()
+}
+
+// replacePair puts a BatchMatMulV3 of codes in the place of n.
+func (q *quantizer) replacePair(n *graphdef.Node, p pairwise, ranges [2]calib.Threshold) {
+	name := n.Name()
+	var in [2]*quantizedInput
+	var codes [2]graphdef.Output
+	for i, o := range n.Inputs() {
+		// The product instructions take one unsigned operand: the left one.
+		in[i] = q.codesFor(o, ranges[i], i == 0)
+		codes[i] = q.transposedOf(q.bits(in[i]), plain(in[i].dtype), p.perms[i])
+	}
+	product := q.place.add(name+"/int32", "BatchMatMulV3", codes[0], codes[1])
 	product.SetAttr("Ta", graphdef.TypeAttr(plain(in[0].dtype)))
 	product.SetAttr("Tb", graphdef.TypeAttr(plain(in[1].dtype)))
 	product.SetAttr("Tout", graphdef.TypeAttr(tensor.Int32))
-	for _, adj := range []string{"adj_x", "adj_y"} {
-		if v, _ := n.Bool(adj); v {
-			product.SetAttr(adj, graphdef.BoolAttr(true))
-		}
+	if p.adjX {
+		product.SetAttr("adj_x", graphdef.BoolAttr(true))
 	}
-	cast := q.place.add(name+"/float", "Cast", product.Out(0))
-	cast.SetAttr("SrcT", graphdef.TypeAttr(tensor.Int32))
-	cast.SetAttr("DstT", graphdef.TypeAttr(tensor.Float32))
+	if p.adjY {
+		product.SetAttr("adj_y", graphdef.BoolAttr(true))
+	}
+	sums := q.cast(name+"/float", product.Out(0), tensor.Int32, tensor.Float32)
 	scale := in[0].limit / in[0].levels() * (in[1].limit / in[1].levels())
-	mul := q.place.add(name+"/scaled", "Mul", cast.Out(0), q.place.constant(name+"/scale", tensor.Scalar(scale), r))
-	mul.SetAttr("T", graphdef.TypeAttr(tensor.Float32))
-	mul.Device = n.Device
-	q.takeOver([]*graphdef.Node{n}, mul)
-	q.env.Quantized(name)
-	q.env.Rewrote()
+	m := q.place.add(name+"/scaled", "Mul", sums, q.place.constant(name+"/scale", tensor.Scalar(scale), q.tree.Of(n)))
+	m.SetAttr("T", graphdef.TypeAttr(tensor.Float32))
+	if p.outPerm != nil {
+		m = q.transpose(name+"/ordered", m.Out(0), tensor.Float32, p.outPerm).Node
+	}
+	m.Device = n.Device
+	q.takeOver(ending{chain: []*graphdef.Node{n}}, m)
 }
 
 func integerCodes(d tensor.DType) bool { return d == tensor.Int8 || d == tensor.Uint8 }

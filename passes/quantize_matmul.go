@@ -11,14 +11,15 @@ import (
 	"github.com/tfq8/tfq8/tensor"
 )
 
-// QuantizeMatMul rewrites a MatMul whose second input is a Const, with the bias and activation that only it feeds:
+// QuantizeMatMul rewrites products with constant weights, with the bias and activation that only they feed:
 //
 //	x -> MatMul(w) -> BiasAdd(b) -> Relu   becomes   x -> QuantizeV2 -> _QuantizedMatMul(w8, b)
 //
-// The last node keeps the name of the one it stands for, so fetches and users are untouched. A Const behind Enter counts as
-// constant. Weights have one scale per output channel; inputs that calibration never saw below zero get codes 0..255, others
-// -127..127 (facts: TensorFlow's _QuantizedMatMul with fused_ops and per-channel ranges). Consumers of one tensor share its
-// QuantizeV2. A product stays float, with a reason, where a threshold or a constant weight is missing.
+// A BatchMatMul with one matrix for all batches and an Einsum that sums over dimensions of x and w are such products too, with a
+// Reshape before and after. The last node keeps the name of the one it stands for, so fetches and users are untouched. A Const
+// behind Enter counts as constant. Weights have one scale per output channel; inputs that calibration never saw below zero get
+// codes 0..255, others -127..127. Consumers of one tensor share its QuantizeV2. A product stays float, with a reason, where a
+// threshold or a constant weight is missing. Function bodies are looked at as well.
 var QuantizeMatMul = Pass{
 	Name: "quantize-matmul",
 	Doc:  "compute products with constant weights in INT8, inside loops as well as outside",
@@ -26,14 +27,28 @@ var QuantizeMatMul = Pass{
 }
 
 func quantizeMatMul(_ context.Context, g *graphdef.Graph, env *Env) error {
-	tree, err := flow.Analyze(g)
-	if err != nil {
-		return err
-	}
-	q := newQuantizer(env, g, tree, env.pass)
-	for _, n := range slices.Clone(g.Nodes()) {
-		if n.Op() == "MatMul" {
-			if err := q.matMul(n); err != nil {
+	return eachQuantizer(g, env, func(q *quantizer, n *graphdef.Node) error {
+		if isProduct(n) {
+			return q.product(n)
+		}
+		return nil
+	})
+}
+
+// eachQuantizer calls f for the nodes of g and of function bodies, with the state of each graph.
+func eachQuantizer(g *graphdef.Graph, env *Env, f func(*quantizer, *graphdef.Node) error) error {
+	shapes := graphdef.Infer(g)
+	for _, s := range env.scopes(g) {
+		tree, err := flow.Analyze(s.g)
+		if err != nil {
+			return err
+		}
+		q := &quantizer{
+			scope: s, tree: tree, shapes: shapes, place: newPlacer(s.g, tree, s.pass),
+			inputs: map[inputKey]*quantizedInput{}, rows: map[rowsKey]graphdef.Output{}, weights: map[string]*quantizedWeights{},
+		}
+		for _, n := range slices.Clone(s.g.Nodes()) {
+			if err := f(q, n); err != nil {
 				return err
 			}
 		}
@@ -41,26 +56,28 @@ func quantizeMatMul(_ context.Context, g *graphdef.Graph, env *Env) error {
 	return nil
 }
 
-// quantizer is the state of one run of the quantizing passes.
+// quantizer is the state of one run of a quantizing pass on one graph. What it makes for one product it gives the next as well.
 type quantizer struct {
-	env     *Env
-	g       *graphdef.Graph
+	*scope
 	tree    *flow.Tree
+	shapes  *graphdef.Shapes // of the graph before the pass
 	place   *placer
-	inputs  map[graphdef.Output]*quantizedInput
-	weights map[weightKey]*quantizedWeights
+	inputs  map[inputKey]*quantizedInput
+	rows    map[rowsKey]graphdef.Output
+	weights map[string]*quantizedWeights // by the name of the codes
 }
 
-func newQuantizer(env *Env, g *graphdef.Graph, tree *flow.Tree, pass string) *quantizer {
-	return &quantizer{
-		env: env, g: g, tree: tree, place: newPlacer(g, tree, pass),
-		inputs: map[graphdef.Output]*quantizedInput{}, weights: map[weightKey]*quantizedWeights{},
-	}
+type inputKey struct {
+	o        graphdef.Output
+	unsigned bool
 }
 
-type weightKey struct {
-	node       *graphdef.Node
-	transposed bool
+// rowsKey is an activation that is transposed, brought to rows of k elements (0: as it is) or, for its shape, asked for its
+// dimensions but the last few.
+type rowsKey struct {
+	x       graphdef.Output
+	perm    string
+	k, last int
 }
 
 // quantizedInput is the codes of an activation and their range.
@@ -78,149 +95,77 @@ func (in *quantizedInput) levels() float32 {
 	return 127
 }
 
-// matMul rewrites n or notes why not.
-func (q *quantizer) matMul(n *graphdef.Node) error {
-	name := n.Name()
-	leave := func(r Reason, format string, args ...any) error {
-		q.env.LeftFloat(name, r, fmt.Sprintf(format, args...))
+// product rewrites n or notes why not.
+func (q *quantizer) product(n *graphdef.Node) error {
+	name := q.qualified(n)
+	leave := func(r Reason, detail string) error {
+		q.env.LeftFloat(name, r, detail)
 		return nil
 	}
-	if q.env.Excluded != nil && q.env.Excluded(name) {
-		return leave(Excluded, "an exclude pattern matches %q", name)
+	if q.env.excluded(name) {
+		return leave(Excluded, fmt.Sprintf("an exclude pattern matches %q", q.env.account.first(name)))
 	}
-	if d, err := n.Type("T"); err != nil || d != tensor.Float32 {
-		return leave(NotFloat, "dtype is %v", d)
+	d, reason, detail := q.denseOf(n)
+	if reason == TwoActivations && q.env.Target == TFQ8 {
+		return nil // the next pass's
 	}
-	if ta, _ := n.Bool("transpose_a"); ta {
-		return leave(UnsupportedForm, "transpose_a is set")
-	}
-	tb, _ := n.Bool("transpose_b")
-	w, ok := q.tree.ConstOf(n.Input(1))
-	if !ok {
-		return leave(TwoActivations, "weights come from %q, not from a Const", q.tree.Source(n.Input(1)))
-	}
-	value, err := w.Tensor("value")
-	if err != nil || value.Rank() != 2 || value.Len() == 0 {
-		return leave(UnsupportedForm, "weights %q are no matrix with elements", w.Name())
-	}
-	k := value.Shape()[0]
-	if tb {
-		k = value.Shape()[1]
-	}
-	if k > maxDepth {
-		return leave(TooDeep, "%d terms, at most %d are sure to fit 32 bits", k, maxDepth)
-	}
-	in, reason, detail := q.codesFor(n.Input(0), true)
 	if reason != "" {
-		return leave(reason, "%s", detail)
+		return leave(reason, detail)
 	}
-	weights, err := q.weightsOf(w, value, tb)
+	t, reason, detail := q.threshold(d.x)
+	if reason != "" {
+		return leave(reason, detail)
+	}
+	weights, codesName, err := q.weightsOf(d)
 	if err != nil {
-		return leave(WeightNotFinite, "%v", err)
+		return leave(WeightNotFinite, err.Error())
 	}
-	q.replace(n, w, weights, in, tb)
+	q.replace(d, t, weights, codesName)
 	q.env.Quantized(name)
 	q.env.Rewrote()
 	return nil
 }
 
-// weightsOf quantizes the weights w once for all products that read them the same way.
-func (q *quantizer) weightsOf(w *graphdef.Node, value *tensor.Tensor, transposed bool) (*quantizedWeights, error) {
-	key := weightKey{w, transposed}
-	if q.weights[key] == nil {
+// weightsOf quantizes the weights of d once for all products that read them the same way. name is what their codes are called.
+func (q *quantizer) weightsOf(d *dense) (w *quantizedWeights, name string, err error) {
+	name = d.weights.Name() + "/qint8" + d.layout()
+	if q.weights[name] == nil {
 		maxCode := 127
 		if q.env.ReduceRange {
 			maxCode = 64
 		}
-		weights, err := quantizeWeights(value, transposed, maxCode)
+		matrix, err := d.matrixOf()
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		q.weights[key] = weights
+		weights, err := quantizeWeights(matrix, d.transposed, maxCode)
+		if err != nil {
+			return nil, "", err
+		}
+		q.weights[name] = weights
 	}
-	return q.weights[key], nil
+	return q.weights[name], name, nil
 }
 
-// threshold returns the calibrated range of o, or why there is none that can be used.
-func (q *quantizer) threshold(o graphdef.Output) (t calib.Threshold, reason Reason, detail string) {
-	name := o.String()
-	if why, bad := q.env.NotFinite[name]; bad {
-		return t, InputNotFinite, why
-	}
-	t, ok := q.env.Thresholds[name]
-	switch {
-	case !ok:
-		return t, NotCalibrated, fmt.Sprintf("calibration did not compute %q", name)
-	case t.Lo == 0 && t.Hi == 0:
-		return t, InputConstantZero, fmt.Sprintf("%q was zero throughout", name)
-	case t.Class == calib.Sparse:
-		return t, SparseInput, fmt.Sprintf("%q: peak more than 32 times its root mean square", name)
-	}
-	return t, "", ""
-}
-
-// codesFor returns the codes of activation x, quantized where x is computed, for all that read it. They are unsigned where
-// that is allowed and x was never below zero.
-func (q *quantizer) codesFor(x graphdef.Output, unsigned bool) (in *quantizedInput, reason Reason, detail string) {
-	if in := q.inputs[x]; in != nil && (unsigned || in.dtype == tensor.Qint8) {
-		return in, "", ""
-	}
-	t, reason, detail := q.threshold(x)
-	if reason != "" {
-		return nil, reason, detail
-	}
-	// An activation function's output, never below zero, has 255 codes to itself.
-	lo, hi, d := -max(-t.Lo, t.Hi), max(-t.Lo, t.Hi), tensor.Qint8
-	if t.Lo == 0 && unsigned {
-		lo, d = 0, tensor.Quint8
-	}
-	r := q.tree.Of(x.Node)
-	base := x.Node.Name()
-	if x.Index > 0 {
-		base = fmt.Sprintf("%s_%d", base, x.Index)
-	}
-	base += "/quantize"
-	if d == tensor.Quint8 {
-		base += "_u8"
-	}
-	n := q.place.add(base, "QuantizeV2", x,
-		q.place.constant(base+"/min", tensor.Scalar(lo), r),
-		q.place.constant(base+"/max", tensor.Scalar(hi), r))
-	n.SetAttr("T", graphdef.TypeAttr(d))
-	n.SetAttr("mode", graphdef.StringAttr("SCALED"))
-	// These forms give the same codes on every TensorFlow build: oneDNN rewrites others (it rounds half to even, and scales
-	// signed codes by 127.5). Rounding half away is the default for the unsigned one, and narrow_range blocks it for the other.
-	if d == tensor.Qint8 {
-		n.SetAttr("narrow_range", graphdef.BoolAttr(true))
-		n.SetAttr("round_mode", graphdef.StringAttr("HALF_TO_EVEN"))
-	}
-	in = &quantizedInput{codes: n.Out(0), lo: n.Out(1), hi: n.Out(2), dtype: d, limit: hi}
-	q.inputs[x] = in
-	return in, "", ""
-}
-
-// weightsOfAttr is the attribute of a Const of codes that names the Const they were made of.
-const weightsOfAttr = "_tfq8_weights"
-
-// replace puts a _QuantizedMatMul in the place of n and the bias and activation after it.
-func (q *quantizer) replace(n, w *graphdef.Node, weights *quantizedWeights, in *quantizedInput, transposeB bool) {
+// replace puts a _QuantizedMatMul in the place of d's product and the bias and activation after it.
+func (q *quantizer) replace(d *dense, t calib.Threshold, weights *quantizedWeights, codesName string) {
+	n := d.node
 	r := q.tree.Of(n)
-	chain, bias, act := q.tail(n)
-	codesName := w.Name() + "/qint8"
-	if transposeB {
-		codesName += "_rows"
-	}
-	channels := len(weights.limit)
+	end := q.tail(d)
+	in := q.codesFor(q.rowsOf(d), t, true)
 	codes := q.place.constant(codesName, weights.codes, r)
-	q.place.consts[constKey{codesName}].Node.SetAttr(weightsOfAttr, graphdef.StringAttr(w.Name()))
+	if d.table() {
+		q.place.consts[constKey{codesName}].Node.SetAttr(weightsOfAttr, graphdef.StringAttr(d.weights.Name()))
+	}
 	lo := q.place.constant(codesName+"/min", vector(negated(weights.limit)), r)
 	hi := q.place.constant(codesName+"/max", vector(weights.limit), r)
 	fused := []string{"BiasAdd"}
+	bias := end.bias
 	if bias == (graphdef.Output{}) {
-		bias = q.place.constant(fmt.Sprintf("zero_bias_%d", channels), vector(make([]float32, channels)), r)
+		bias = q.place.constant(fmt.Sprintf("zero_bias_%d", d.n), vector(make([]float32, d.n)), r)
 	}
-	if act != "" {
-		fused = append(fused, act)
+	if end.act != "" {
+		fused = append(fused, end.act)
 	}
 	m := q.place.add(n.Name()+"/quantized", "_QuantizedMatMul", in.codes, codes, bias, in.lo, in.hi, lo, hi)
 	m.Device = n.Device
@@ -236,82 +181,148 @@ func (q *quantizer) replace(n, w *graphdef.Node, weights *quantizedWeights, in *
 	m.SetAttr("Tdevice_inputs", graphdef.TypesAttr(in.dtype, tensor.Qint8, tensor.Float32, tensor.Float32, tensor.Float32, tensor.Float32, tensor.Float32))
 	m.SetAttr("Thost_outputs", graphdef.TypesAttr())
 	m.SetAttr("Tdevice_outputs", graphdef.TypesAttr(tensor.Float32))
-	if transposeB {
+	if d.transposed {
 		m.SetAttr("transpose_b", graphdef.BoolAttr(true))
 	}
-	q.takeOver(chain, m)
+	q.takeOver(end, q.resultOf(d, m))
 }
 
-// takeOver makes m stand for the last node of chain, in which each node is read by the next alone, and removes the chain.
-func (q *quantizer) takeOver(chain []*graphdef.Node, m *graphdef.Node) {
-	for _, old := range chain {
-		for _, c := range old.Controls() {
-			m.AddControl(c)
+// weightsOfAttr is the attribute of a Const of codes that names the Const they were made of.
+const weightsOfAttr = "_tfq8_weights"
+
+// rowsOf returns d's activation as a float matrix [rows, k].
+func (q *quantizer) rowsOf(d *dense) graphdef.Output {
+	k := d.k
+	if d.matrix {
+		k = 0
+	}
+	key := rowsKey{x: d.x, perm: fmt.Sprint(d.perm), k: k}
+	if o, ok := q.rows[key]; ok {
+		return o
+	}
+	o := q.transposedOf(d.x, d.dtype, d.perm)
+	if d.dtype != tensor.Float32 {
+		o = q.cast(baseName(o)+"/wide", o, d.dtype, tensor.Float32)
+	}
+	if !d.matrix {
+		shape := tensor.FromSlice(tensor.Shape{2}, []int32{-1, int32(d.k)})
+		name := fmt.Sprintf("rows_of_%d", d.k)
+		o = q.reshape(baseName(o)+"/"+name, o, q.place.constant(name, shape, q.tree.Of(d.x.Node)))
+	}
+	q.rows[key] = o
+	return o
+}
+
+// transposedOf returns x, of dtype t, with its dimensions in the order perm; x itself where that is nil.
+func (q *quantizer) transposedOf(x graphdef.Output, t tensor.DType, perm []int) graphdef.Output {
+	if perm == nil {
+		return x
+	}
+	key := rowsKey{x: x, perm: fmt.Sprint(perm), k: -1}
+	if o, ok := q.rows[key]; ok {
+		return o
+	}
+	o := q.transpose(baseName(x)+"/order_"+dashed(perm), x, t, perm)
+	q.rows[key] = o
+	return o
+}
+
+// resultOf brings the matrix that m computes to the shape, the order and the dtype of d's result.
+func (q *quantizer) resultOf(d *dense, m *graphdef.Node) *graphdef.Node {
+	if !d.matrix {
+		m = q.reshape(d.node.Name()+"/shaped", m.Out(0), q.shapeOf(d)).Node
+	}
+	if d.dtype != tensor.Float32 {
+		m = q.cast(d.node.Name()+"/narrow", m.Out(0), tensor.Float32, d.dtype).Node
+	}
+	if d.outPerm != nil {
+		m = q.transpose(d.node.Name()+"/ordered", m.Out(0), d.dtype, d.outPerm).Node
+	}
+	m.Device = d.node.Device
+	return m
+}
+
+// shapeOf returns the shape of d's result before outPerm: a constant where inference leaves one dimension open at most.
+func (q *quantizer) shapeOf(d *dense) graphdef.Output {
+	x := q.shapes.Shape(d.x)
+	if rank, known := x.Rank(); known && rank >= d.summed {
+		dims := make([]int32, 0, rank)
+		open, empty := 0, false
+		for i := range rank - d.summed {
+			at := i
+			if d.perm != nil {
+				at = d.perm[i]
+			}
+			dim := x.Dim(at)
+			if dim < 0 {
+				open++
+			}
+			empty = empty || dim == 0
+			dims = append(dims, int32(dim))
+		}
+		for _, t := range d.tail {
+			dims = append(dims, int32(t))
+		}
+		if open <= 1 && !(open == 1 && empty) {
+			shape := tensor.FromSlice(tensor.Shape{len(dims)}, dims)
+			return q.place.constant(d.node.Name()+"/shape", shape, q.tree.Of(d.node))
 		}
 	}
-	last := len(chain) - 1
-	must(q.g.TakeOver(chain[last], m))
-	for _, old := range slices.Backward(chain[:last]) {
-		must(q.g.Remove(old))
-	}
-}
-
-// must is for edits that cannot fail by what the caller has checked.
-func must(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-
-// tail returns product n and what follows it and only it: a bias vector, then an activation that the quantized product can
-// apply. bias is the zero Output where there is none.
-func (q *quantizer) tail(n *graphdef.Node) (chain []*graphdef.Node, bias graphdef.Output, act string) {
-	chain = []*graphdef.Node{n}
-	u := q.onlyUser(n)
-	if u == nil {
-		return chain, bias, ""
-	}
-	b, ok := q.biasOf(u, n)
+	key := rowsKey{x: d.x, perm: fmt.Sprint(d.perm), k: -2, last: d.summed}
+	rows, ok := q.rows[key]
 	if !ok {
-		return chain, bias, ""
+		x := q.transposedOf(d.x, d.dtype, d.perm)
+		rows = q.leadingDims(baseName(x), x, d.dtype, d.summed)
+		q.rows[key] = rows
 	}
-	chain, bias = append(chain, u), b
-	if v := q.onlyUser(u); v != nil && (v.Op() == "Relu" || v.Op() == "Relu6") {
-		chain, act = append(chain, v), v.Op()
+	tail := make([]int32, len(d.tail))
+	for i, t := range d.tail {
+		tail[i] = int32(t)
 	}
-	return chain, bias, act
+	r := q.tree.Of(d.node)
+	n := q.place.add(d.node.Name()+"/shape", "ConcatV2", rows,
+		q.place.constant("dims_"+dashed(d.tail), tensor.FromSlice(tensor.Shape{len(tail)}, tail), r),
+		q.place.constant("axis_0", tensor.Scalar(int32(0)), r))
+	n.SetAttr("N", graphdef.IntAttr(2))
+	n.SetAttr("T", graphdef.TypeAttr(tensor.Int32))
+	n.SetAttr("Tidx", graphdef.TypeAttr(tensor.Int32))
+	return n.Out(0)
 }
 
-// onlyUser returns the node that alone reads n, in n's region, where nothing asks for n itself.
-func (q *quantizer) onlyUser(n *graphdef.Node) *graphdef.Node {
-	if len(n.Users()) != 1 || n.Users()[0].Input == graphdef.ControlInput || q.env.isFixed(n) {
-		return nil
-	}
-	u := n.Users()[0].Node
-	if q.tree.Of(u) != q.tree.Of(n) {
-		return nil
-	}
-	return u
+// threshold returns the calibrated range of o, or why there is none that can be used.
+func (q *quantizer) threshold(o graphdef.Output) (t calib.Threshold, reason Reason, detail string) {
+	return q.env.threshold(q.tensorName(o))
 }
 
-// biasOf returns the vector that u adds to the columns of product n.
-func (q *quantizer) biasOf(u, n *graphdef.Node) (graphdef.Output, bool) {
-	switch u.Op() {
-	case "BiasAdd":
-		format, _ := u.Str("data_format")
-		return u.Input(1), u.Input(0).Node == n && format != "NCHW"
-	case "Add", "AddV2":
-		for i := range 2 {
-			if u.Input(i).Node != n {
-				continue
-			}
-			c, ok := q.tree.ConstOf(u.Input(1 - i))
-			if !ok {
-				return graphdef.Output{}, false
-			}
-			v, err := c.Tensor("value")
-			return u.Input(1 - i), err == nil && v.Rank() == 1 && v.DType() == tensor.Float32
-		}
+// codesFor returns the codes of activation x, quantized where x is computed, for all that read it. They are unsigned where
+// that is allowed and x was never below zero.
+func (q *quantizer) codesFor(x graphdef.Output, t calib.Threshold, unsigned bool) *quantizedInput {
+	unsigned = unsigned && t.Lo == 0
+	if in := q.inputs[inputKey{x, unsigned}]; in != nil {
+		return in
 	}
-	return graphdef.Output{}, false
+	// An activation function's output, never below zero, has 255 codes to itself.
+	lo, hi, d := -max(-t.Lo, t.Hi), max(-t.Lo, t.Hi), tensor.Qint8
+	if unsigned {
+		lo, d = 0, tensor.Quint8
+	}
+	r := q.tree.Of(x.Node)
+	base := baseName(x) + "/quantize"
+	if unsigned {
+		base += "_u8"
+	}
+	n := q.place.add(base, "QuantizeV2", x,
+		q.place.constant(base+"/min", tensor.Scalar(lo), r),
+		q.place.constant(base+"/max", tensor.Scalar(hi), r))
+	n.SetAttr("T", graphdef.TypeAttr(d))
+	n.SetAttr("mode", graphdef.StringAttr("SCALED"))
+	// These forms give the same codes on every TensorFlow build: oneDNN rewrites others (it rounds half to even, and scales
+	// signed codes by 127.5). Rounding half away is the default for the unsigned one, and narrow_range blocks it for the other.
+	if d == tensor.Qint8 {
+		n.SetAttr("narrow_range", graphdef.BoolAttr(true))
+		n.SetAttr("round_mode", graphdef.StringAttr("HALF_TO_EVEN"))
+	}
+	in := &quantizedInput{codes: n.Out(0), lo: n.Out(1), hi: n.Out(2), dtype: d, limit: hi}
+	q.inputs[inputKey{x, unsigned}] = in
+	return in
 }

@@ -30,6 +30,7 @@ func (s *scope) roots() []*graphdef.Node {
 	if s.fn != nil {
 		return slices.Concat(s.fn.Args, s.fn.Rets, s.fn.ControlRet)
 	}
+	s.env.follow(s.g)
 	roots := s.env.outputNodes()
 	for _, o := range s.env.Inputs {
 		roots = append(roots, o.Node)
@@ -117,4 +118,15 @@ func takesControls(n *graphdef.Node) bool {
 func isControlFlow(n *graphdef.Node) bool {
 	sig, ok := graphdef.Lookup(n.Op())
 	return ok && sig.Has(graphdef.ControlFlow)
+}
+
+// qualified returns the name of n in reports.
+func (s *scope) qualified(n *graphdef.Node) string { return qualified(s.fn, n) }
+
+// tensorName returns the name of o for observers and in thresholds.
+func (s *scope) tensorName(o graphdef.Output) string {
+	if s.fn == nil {
+		return o.String()
+	}
+	return s.fn.Name + "@" + o.String()
 }

@@ -21,6 +21,12 @@ func stripLeftovers(_ context.Context, g *graphdef.Graph, env *Env) error {
 			s.strip()
 		}
 	}
+	env.dropUncalled(g)
+	return nil
+}
+
+// dropUncalled removes the functions that nothing calls.
+func (env *Env) dropUncalled(g *graphdef.Graph) {
 	used := usedFunctions(g)
 	g.RemoveFunctions(func(f *graphdef.Function) bool {
 		if used[f.Name] {
@@ -29,7 +35,6 @@ func stripLeftovers(_ context.Context, g *graphdef.Graph, env *Env) error {
 		env.Rewrote()
 		return true
 	})
-	return nil
 }
 
 // usedFunctions returns the names of the functions that the nodes of g call, directly or from one another.

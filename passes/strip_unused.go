@@ -8,8 +8,8 @@ import (
 	"github.com/tfq8/tfq8/graphdef/flow"
 )
 
-// StripUnused removes the nodes that neither the outputs nor, in function bodies, the results depend on, and the control
-// edges that order nothing: from a node that only computes to one that does not read it. A control edge stays where it ties
+// StripUnused removes the nodes that neither the outputs nor, in function bodies, the results depend on, functions that nothing
+// calls, and the control edges that order nothing: from a node that only computes to one that does not read it. A control edge stays where it ties
 // its node to a loop's frame, or makes it run in one branch of a conditional only. Inputs stay even if nothing needs them.
 var StripUnused = Pass{
 	Name: "strip-unused",
@@ -24,6 +24,7 @@ func stripUnused(_ context.Context, g *graphdef.Graph, env *Env) error {
 			s.strip()
 		}
 	}
+	env.dropUncalled(g)
 	return nil
 }
 
