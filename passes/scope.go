@@ -128,5 +128,5 @@ func (s *scope) tensorName(o graphdef.Output) string {
 	if s.fn == nil {
 		return o.String()
 	}
-	return s.fn.Name + "@" + o.String()
+	return s.fn.TensorName(o)
 }
