@@ -154,14 +154,14 @@ func (sc *scope) feed(name string, o graphdef.Output) endpoint {
 	slot := sc.c.newSlot()
 	sc.slots[o] = slot
 	e := endpoint{name: name, slot: slot}
-	if a, ok := o.Node.Attr("dtype"); ok && o.Index == 0 && strings.HasPrefix(o.Node.Op(), "Placeholder") {
-		e.dtype, _ = a.AsType()
-		if a, ok := o.Node.Attr("shape"); ok {
-			e.shape, _ = a.AsShape()
-			// Before producer 22 an empty shape meant that nothing was said.
-			if r, known := e.shape.Rank(); known && r == 0 && o.Node.Op() == "Placeholder" && sc.g.Versions.Producer <= 21 {
-				e.shape = tensor.PartialShape{}
-			}
+	if d, err := o.Node.OutputType(o.Index); err == nil {
+		e.dtype = d.Base()
+	}
+	if a, ok := o.Node.Attr("shape"); ok && o.Index == 0 && strings.HasPrefix(o.Node.Op(), "Placeholder") {
+		e.shape, _ = a.AsShape()
+		// Before producer 22 an empty shape meant that nothing was said.
+		if r, known := e.shape.Rank(); known && r == 0 && o.Node.Op() == "Placeholder" && sc.g.Versions.Producer <= 21 {
+			e.shape = tensor.PartialShape{}
 		}
 	}
 	return e
@@ -216,8 +216,11 @@ func (sc *scope) need(outputs []graphdef.Output, run []*graphdef.Node) {
 	}
 }
 
-// prepare analyses the scope's graph: regions, order, what can be dead, fusions.
+// prepare checks and analyses the scope's graph: regions, order, what can be dead, fusions.
 func (sc *scope) prepare(results []graphdef.Output) error {
+	if err := sc.check(); err != nil {
+		return err
+	}
 	tree, err := flow.Analyze(sc.g)
 	if err != nil {
 		return err

@@ -28,6 +28,14 @@ func runNode(tb testing.TB, op string, attrs map[string]graphdef.Attr, inputs ..
 		opts.Feeds = append(opts.Feeds, name)
 	}
 	n := g.MustAdd("op", op, in...)
+	// Dtypes that have a default must be said where the inputs have others.
+	if sig, ok := n.Signature(); ok && len(sig.Inputs) == len(inputs) {
+		for i, arg := range sig.Inputs {
+			if arg.Number == "" && !arg.List && sig.Attr(arg.Type) != nil {
+				n.SetAttr(arg.Type, graphdef.TypeAttr(inputs[i].DType()))
+			}
+		}
+	}
 	for name, a := range attrs {
 		n.SetAttr(name, a)
 	}
