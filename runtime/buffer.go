@@ -56,6 +56,22 @@ func (a *arena) get(n int) (*buffer, error) {
 	return &buffer{mem: alignedMemory(size), refs: 1, class: class}, nil
 }
 
+// stringBytes is what an element of a string tensor takes beside its text.
+const stringBytes = 16
+
+// allow reports whether n bytes may be allocated outside the arena, for strings: at most what the bound leaves, and nothing
+// that no machine has.
+func (a *arena) allow(n int) error {
+	limit := int64(1) << 36
+	if a.max > 0 {
+		limit = a.max - a.inUse
+	}
+	if n < 0 || int64(n) > limit {
+		return &LimitError{int64(n), limit}
+	}
+	return nil
+}
+
 // release gives one reference of b back.
 func (a *arena) release(b *buffer) {
 	if b.refs--; b.refs == 0 {

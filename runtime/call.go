@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"math"
+
 	"github.com/tfq8/tfq8/graphdef"
 	"github.com/tfq8/tfq8/kernels"
 	"github.com/tfq8/tfq8/tensor"
@@ -59,6 +61,12 @@ func (c *call) allocOver(i int, d tensor.DType, shape tensor.Shape, over uint64)
 		return nil, err
 	}
 	if d.Size() == 0 {
+		if n > math.MaxInt/stringBytes {
+			n = math.MaxInt / stringBytes
+		}
+		if err := c.s.arena.allow(n * stringBytes); err != nil {
+			return nil, err
+		}
 		v.t = *tensor.New(d, shape.Clone())
 		return &v.t, nil
 	}

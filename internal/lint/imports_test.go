@@ -22,7 +22,7 @@ var allowed = map[string][]string{
 	"graphdef/savedmodel":      {"graphdef", "graphdef/checkpoint", "graphdef/flow", "graphdef/internal/pbtext", "tensor", "google.golang.org/protobuf", "github.com/wamuir/graft"},
 	"graphdef/checkpoint":      {"graphdef", "graphdef/internal/pbtext", "tensor", "google.golang.org/protobuf", "github.com/golang/snappy"},
 	"calib":                    {"tensor"},
-	"runtime":                  {"graphdef", "graphdef/flow", "kernels", "tensor"},
+	"runtime":                  {"graphdef", "graphdef/flow", "kernels", "tensor", "golang.org/x/text", "github.com/dgryski/go-farm", "github.com/dchest/siphash"},
 	"runtime/text":             {"google.golang.org/protobuf"},
 	"passes":                   {"graphdef", "graphdef/flow", "calib", "runtime", "kernels", "tensor"},
 	"cmd/tfq8":                 {"*"},
