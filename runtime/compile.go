@@ -62,7 +62,8 @@ type scope struct {
 	slots  map[graphdef.Output]int32
 	tokens map[*graphdef.Node]int32 // slots that are dead when a node without outputs is
 	needed map[*graphdef.Node]bool
-	given  map[*graphdef.Node]bool // needed nodes that nothing computes: they are fed, or arguments
+	given  map[*graphdef.Node]bool             // needed nodes that nothing computes: they are fed, or arguments
+	after  map[*graphdef.Node][]*graphdef.Node // what nodes wait for beside what the graph says: initializers of tables
 	fused  *fusion
 	fn     *graphdef.Function // whose body g is, nil for the outer graph
 }
@@ -91,7 +92,7 @@ func (c *compiler) constSlot(t *tensor.Tensor) int32 {
 }
 
 func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
-	sc := &scope{c: c, g: g, lib: g, slots: map[graphdef.Output]int32{}}
+	sc := &scope{c: c, g: g, lib: g, slots: map[graphdef.Output]int32{}, after: map[*graphdef.Node][]*graphdef.Node{}}
 	var fetches []graphdef.Output
 	if len(c.opts.Fetches) == 0 {
 		return nil, errors.New("no fetches given; name at least one")
@@ -103,7 +104,7 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 		}
 		fetches = append(fetches, o)
 	}
-	p := &Plan{kernels: c.kernels, root: &block{}, maxBytes: c.opts.MaxBytes}
+	p := &Plan{kernels: c.kernels, root: &block{}, maxBytes: c.opts.MaxBytes, assets: c.opts.Assets}
 	for _, name := range c.opts.Feeds {
 		o, err := Resolve(g, name)
 		if err != nil {
@@ -112,6 +113,9 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 		p.feeds = append(p.feeds, sc.feed(name, o))
 	}
 	sc.need(fetches, nil)
+	if fill := sc.addInitializers(); len(fill) > 0 {
+		sc.need(fetches, fill)
+	}
 	if len(c.opts.Feeds) == 0 {
 		for _, n := range g.Nodes() {
 			if n.Op() == "Placeholder" && sc.needed[n] {

@@ -32,6 +32,10 @@ var specializers = map[string]func(n *graphdef.Node) specializer{
 		}
 		return dense{product: floatProduct{transposeB: tb}, reshape: -1, residual: -1, bias: -1}.specialize
 	},
+	"InitializeTable":                             specializeTable,
+	"InitializeTableV2":                           specializeTable,
+	"LookupTableImport":                           specializeTable,
+	"LookupTableImportV2":                         specializeTable,
 	"_QuantizedMatMul":                            specializeFusedQuantized,
 	"QuantizedMatMul":                             specializeQuantizedMatMul,
 	"QuantizedMatMulWithBias":                     specializeFusedQuantized,

@@ -6,7 +6,7 @@ import "maps"
 func families() []map[string]evaluator {
 	return []map[string]evaluator{
 		elementwiseOps, castOps, reduceOps, argOps, cumulativeOps, segmentOps, countOps, matrixOps, softmaxOps, shapeOps, indexOps, controlOps, quantOps,
-		stringOps, raggedOps,
+		stringOps, raggedOps, tableOps,
 	}
 }
 

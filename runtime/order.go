@@ -48,9 +48,11 @@ func (sc *scope) arrange(r *flow.Region) ([]member, error) {
 					deps[i] = append(deps[i], j)
 				}
 			}
-			for _, c := range n.Controls() {
-				if j, ok := index[sc.memberOf(c, r)]; ok && j != i {
-					deps[i] = append(deps[i], j)
+			for _, list := range [][]*graphdef.Node{n.Controls(), sc.after[n]} {
+				for _, c := range list {
+					if j, ok := index[sc.memberOf(c, r)]; ok && j != i {
+						deps[i] = append(deps[i], j)
+					}
 				}
 			}
 		}

@@ -22,6 +22,8 @@ type CompileOptions struct {
 	NoFusion bool
 	// MaxBytes bounds the memory of the tensors that one session holds at a time; 0 is no bound.
 	MaxBytes int64
+	// Assets is the directory that relative names of files are in: the vocabularies of lookup tables. Empty: the current one.
+	Assets string
 }
 
 // Plan is what the machine runs for a graph, a set of fetches and feeds: a tree of step lists over numbered slots, in which
@@ -34,6 +36,7 @@ type Plan struct {
 	feeds    []endpoint
 	fetches  []endpoint
 	maxBytes int64
+	assets   string
 }
 
 // endpoint is a feed or fetch: the name the user gave, and where the value is.
