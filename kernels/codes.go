@@ -139,7 +139,7 @@ func (s *Set) quantizeRow(dst []uint8, x []float32, q *Quantization, args *quant
 	switch s.tier {
 	case AVX512VNNI:
 		quantizeRowAVX512(&dst[0], &x[0], len(x), (*byte)(unsafe.Pointer(args)))
-	case AVX2:
+	case AVX2, AVXVNNI:
 		quantizeRowAVX2(&dst[0], &x[0], len(x), (*byte)(unsafe.Pointer(args)))
 	default:
 		for j, v := range x {

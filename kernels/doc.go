@@ -1,5 +1,5 @@
 // Package kernels has the matrix products and vector functions that the interpreter spends its time in: plain
-// Go as the definition, and AVX2 and AVX512-VNNI assembly that returns the same bits. It takes slices and
+// Go as the definition, and AVX2, AVX-VNNI and AVX512-VNNI assembly that returns the same bits. It takes slices and
 // ints and knows nothing of tensors or graphs.
 //
 // A [Set] is the kernels of one [Tier]. Constant right operands are packed once ([PackedF32], [PackedS8]);

@@ -5,100 +5,150 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/tfq8/tfq8/internal/speed"
 )
 
-// benchSizes are the products of Transformers of width 256 and 512.
+// benchSizes are the products of Transformers of width 256, 512 and 1024 and what lies between.
 var benchSizes = []struct{ k, n int }{
-	{256, 256}, {512, 512}, {256, 1024}, {1024, 256}, {256, 4000}, {512, 2048}, {2048, 512},
+	{256, 256}, {512, 512}, {256, 1024}, {1024, 256}, {1024, 1024}, {256, 4000}, {512, 2048}, {2048, 512}, {2048, 2048},
 }
 
-var benchRows = []int{1, 4, 16, 64, 128}
+var benchRows = []int{1, 2, 4, 8, 16, 64, 128}
 
-// fastest times f, over and over for as long as b asks, and returns the shortest time of one call: on a
-// machine with other work the mean says little. Short calls are timed several at a time.
-func fastest(b *testing.B, f func()) time.Duration {
-	f()
-	start := time.Now()
-	f()
-	batch := max(1, int(20*time.Microsecond/max(1, time.Since(start))))
-	best := time.Duration(1 << 62)
+// turn is how long one benchmark iteration lets its functions run by turns.
+const turn = 30 * time.Millisecond
+
+// byTurns returns the shortest time of one call of each function.
+func byTurns(b *testing.B, fs ...func()) []time.Duration {
+	best := make([]time.Duration, len(fs))
 	for b.Loop() {
-		for range max(1, 400/batch) {
-			start := time.Now()
-			for range batch {
-				f()
+		for i, d := range speed.Fastest(turn, fs...) {
+			if best[i] == 0 || d < best[i] {
+				best[i] = d
 			}
-			best = min(best, time.Since(start)/time.Duration(batch))
 		}
 	}
 	return best
 }
 
-// report writes the speed of a product and its share of the peak, in operations (a multiply-add is two).
-func report(b *testing.B, unit string, ops int, best time.Duration, peak float64) {
-	speed := float64(ops) / float64(best.Nanoseconds())
-	b.ReportMetric(speed, unit)
-	b.ReportMetric(100*speed/peak, "%peak")
-	b.ReportMetric(float64(best.Nanoseconds()), "min-ns")
+// benchProduct reports the speed of a product, ops operations of the given mix, beside two bounds measured by turns
+// with it: the mix on registers alone, and reading the weights. %bound is the share of the slower one.
+func benchProduct(b *testing.B, s *Set, unit string, ops int, mix Mix, product func(), read func() (bytes int)) {
+	best := byTurns(b, product, func() { s.PeakLoop(mix) }, func() { read() })
+	took := float64(best[0].Nanoseconds())
+	compute := float64(ops) / float64(s.PeakLoop(mix)) * float64(best[1].Nanoseconds())
+	b.ReportMetric(float64(ops)/took, unit)
+	b.ReportMetric(100*compute/took, "%peak")
+	bound := compute
+	if bytes := read(); bytes > 0 {
+		b.ReportMetric(float64(bytes)/took, "GB/s")
+		b.ReportMetric(100*float64(best[2].Nanoseconds())/took, "%read")
+		bound = max(bound, float64(best[2].Nanoseconds()))
+	}
+	b.ReportMetric(100*bound/took, "%bound")
+	b.ReportMetric(took, "min-ns")
 	b.ReportMetric(0, "ns/op")
 }
 
 func BenchmarkMatMulF32(b *testing.B) {
 	for _, tier := range testTiers(b)[1:] {
-		s := For(tier)
 		for _, size := range benchSizes {
 			for _, m := range benchRows {
-				k, n := size.k, size.n
-				b.Run(fmt.Sprintf("tier=%s/m=%d/k=%d/n=%d", tier, m, k, n), func(b *testing.B) {
-					r := rand.New(rand.NewPCG(1, 1))
-					a, bias := aligned[float32](m*k), randomF32(r, n, false)
-					copy(a, randomF32(r, m*k, false))
-					w := s.PackF32(randomF32(r, k*n, false), k, n, n, false)
-					dst := aligned[float32](m * n)
-					peak := peakOf(tier, fmaPeak)
-					best := fastest(b, func() { s.MatMulF32(dst, n, a, k, m, w, Epilogue{Bias: bias, Act: ActRelu}) })
-					report(b, "GFLOP/s", 2*m*n*k, best, peak)
+				b.Run(fmt.Sprintf("tier=%s/m=%d/k=%d/n=%d", tier, m, size.k, size.n), func(b *testing.B) {
+					l := newF32Layer(For(tier), m, size.k, size.n)
+					benchProduct(b, l.s, "GFLOP/s", 2*m*size.k*size.n, MixF32, l.run, func() int { return l.s.ReadF32(l.w) })
 				})
 			}
 		}
 	}
 }
 
-// BenchmarkMatMulInt8 times a dense layer from float32 to float32: quantization, product, scales, bias.
+// f32Layer is a dense layer with bias and ReLU.
+type f32Layer struct {
+	s            *Set
+	w            *PackedF32
+	x, bias, dst []float32
+	m            int
+}
+
+func newF32Layer(s *Set, m, k, n int) *f32Layer {
+	r := rand.New(rand.NewPCG(1, 1))
+	l := &f32Layer{s: s, m: m, x: aligned[float32](m * k), bias: randomF32(r, n, false), dst: aligned[float32](m * n)}
+	copy(l.x, randomF32(r, m*k, false))
+	l.w = s.PackF32(randomF32(r, k*n, false), k, n, n, false)
+	return l
+}
+
+func (l *f32Layer) run() {
+	l.s.MatMulF32(l.dst, l.w.N, l.x, l.w.K, l.m, l.w, Epilogue{Bias: l.bias, Act: ActRelu})
+}
+
+// int8Layer is a dense layer from float32 to float32: quantization, product, scales, bias.
+type int8Layer struct {
+	s                   *Set
+	w                   *PackedS8
+	x, bias, scale, dst []float32
+	codes               Codes
+	m                   int
+}
+
+func newInt8Layer(s *Set, weights, m, k, n int) *int8Layer {
+	r := rand.New(rand.NewPCG(1, 1))
+	l := &int8Layer{s: s, m: m, x: aligned[float32](m * k), bias: randomF32(r, n, false), scale: randomF32(r, n, false),
+		dst: aligned[float32](m * n)}
+	copy(l.x, randomF32(r, m*k, false))
+	l.w = s.PackS8(toS8(codesOf(r, k*n, -weights, weights, "random")), k, n, n, false)
+	return l
+}
+
+func (l *int8Layer) run() {
+	l.s.Quantize(&l.codes, l.x, l.m, l.w.K, l.w.K, Quantization{Scale: 127.0 / 4, Lo: -4, Hi: 4})
+	l.s.MatMulInt8(l.dst, l.w.N, &l.codes, l.w, l.scale, Epilogue{Bias: l.bias})
+}
+
+// weightLimits are the greatest magnitudes of weights that tier has routines for.
+func weightLimits(tier Tier) []int {
+	if tier == AVX2 {
+		return []int{127, 64}
+	}
+	return []int{127}
+}
+
 func BenchmarkMatMulInt8(b *testing.B) {
 	for _, tier := range testTiers(b)[1:] {
-		for _, weights := range []int{127, 64} {
-			if weights == 64 && tier != AVX2 {
-				continue // the same routine
-			}
+		for _, weights := range weightLimits(tier) {
 			for _, size := range benchSizes {
 				for _, m := range benchRows {
 					name := fmt.Sprintf("tier=%s/weights=%d/m=%d/k=%d/n=%d", tier, weights, m, size.k, size.n)
-					b.Run(name, func(b *testing.B) { benchInt8(b, tier, weights, m, size.k, size.n) })
+					b.Run(name, func(b *testing.B) {
+						l := newInt8Layer(For(tier), weights, m, size.k, size.n)
+						benchProduct(b, l.s, "GOP/s", 2*m*size.k*size.n, l.w.Mix(m), l.run, func() int { return l.s.ReadS8(l.w) })
+					})
 				}
 			}
 		}
 	}
 }
 
-func benchInt8(b *testing.B, tier Tier, weights, m, k, n int) {
-	s := For(tier)
-	r := rand.New(rand.NewPCG(1, 1))
-	x, bias, scale := randomF32(r, m*k, false), randomF32(r, n, false), randomF32(r, n, false)
-	w := s.PackS8(toS8(codesOf(r, k*n, -weights, weights, "random")), k, n, n, false)
-	dst := aligned[float32](m * n)
-	var codes Codes
-	q := Quantization{Scale: 127.0 / 4, Lo: -4, Hi: 4}
-	kind := int8Peak
-	if weights == 64 {
-		kind = narrowPeak
+// BenchmarkInt8OverF32 reports how many times as fast as the float32 layer the INT8 layer is, run by turns.
+func BenchmarkInt8OverF32(b *testing.B) {
+	for _, tier := range testTiers(b)[1:] {
+		for _, weights := range weightLimits(tier) {
+			for _, size := range benchSizes {
+				for _, m := range benchRows {
+					name := fmt.Sprintf("tier=%s/weights=%d/m=%d/k=%d/n=%d", tier, weights, m, size.k, size.n)
+					b.Run(name, func(b *testing.B) {
+						f32 := newF32Layer(For(tier), m, size.k, size.n)
+						int8 := newInt8Layer(For(tier), weights, m, size.k, size.n)
+						best := byTurns(b, f32.run, int8.run)
+						b.ReportMetric(float64(best[0])/float64(best[1]), "times")
+						b.ReportMetric(0, "ns/op")
+					})
+				}
+			}
+		}
 	}
-	peak := peakOf(tier, kind)
-	best := fastest(b, func() {
-		s.Quantize(&codes, x, m, k, k, q)
-		s.MatMulInt8(dst, n, &codes, w, scale, Epilogue{Bias: bias})
-	})
-	report(b, "GOP/s", 2*m*n*k, best, peak)
 }
 
 // BenchmarkAttention times the two products of one head.
@@ -119,9 +169,8 @@ func BenchmarkAttention(b *testing.B) {
 						ldb = k
 					}
 					var scratch Scratch
-					peak := peakOf(tier, fmaPeak)
-					best := fastest(b, func() { s.MatMulF32Strided(dst, n, a, k, x, ldb, transB, m, n, k, &scratch) })
-					report(b, "GFLOP/s", 2*m*n*k, best, peak)
+					benchProduct(b, s, "GFLOP/s", 2*m*n*k, MixF32,
+						func() { s.MatMulF32Strided(dst, n, a, k, x, ldb, transB, m, n, k, &scratch) }, func() int { return 0 })
 				})
 			}
 		}
@@ -144,12 +193,10 @@ func BenchmarkAttentionInt8(b *testing.B) {
 					a, x, dst := make([]int8, m*k), make([]int8, k*n), make([]float32, m*n)
 					var scratch Scratch
 					var codes Codes
-					peak := peakOf(tier, int8Peak)
-					best := fastest(b, func() {
+					benchProduct(b, s, "GOP/s", 2*m*n*k, MixInt8, func() {
 						s.LoadS8(&codes, a, m, k, k)
 						s.MatMulInt8Strided(dst, n, &codes, x, ldb, transB, n, 0.1, &scratch)
-					})
-					report(b, "GOP/s", 2*m*n*k, best, peak)
+					}, func() int { return 0 })
 				})
 			}
 		}
@@ -164,10 +211,10 @@ func BenchmarkQuantize(b *testing.B) {
 				const m, k = 16, 256
 				x := randomF32(rand.New(rand.NewPCG(1, 1)), m*k, false)
 				var codes Codes
-				best := fastest(b, func() {
+				best := byTurns(b, func() {
 					For(tier).Quantize(&codes, x, m, k, k, Quantization{Scale: 127.0 / 4, Lo: -4, Hi: 4, Rounding: rounding})
 				})
-				b.ReportMetric(float64(best.Nanoseconds())/(m*k), "ns/value")
+				b.ReportMetric(float64(best[0].Nanoseconds())/(m*k), "ns/value")
 				b.ReportMetric(0, "ns/op")
 			})
 		}

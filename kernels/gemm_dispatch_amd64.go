@@ -243,6 +243,21 @@ func tileS8AVX2(rows, vecs int, t *tile) {
 	}
 }
 
+// tileS8RowAVX2 runs the tile of the given rows and vectors: panels of 16 columns, weights in [-127, 127].
+func tileS8RowAVX2(rows, vecs int, t *tile) {
+	args := (*byte)(unsafe.Pointer(t))
+	switch rows<<4 | vecs {
+	case 1<<4 | 1:
+		tileS8RowAVX21x1(args)
+	case 1<<4 | 2:
+		tileS8RowAVX21x2(args)
+	case 1<<4 | 8:
+		tileS8RowAVX21x8(args)
+	default:
+		panic("kernels: no tile of this size")
+	}
+}
+
 // tileS8NarrowAVX2 runs the tile of the given rows and vectors: panels of 16 columns, weights in [-64, 64].
 func tileS8NarrowAVX2(rows, vecs int, t *tile) {
 	args := (*byte)(unsafe.Pointer(t))
@@ -271,6 +286,45 @@ func tileS8NarrowAVX2(rows, vecs int, t *tile) {
 		tileS8NarrowAVX21x8(args)
 	case 2<<4 | 4:
 		tileS8NarrowAVX22x4(args)
+	default:
+		panic("kernels: no tile of this size")
+	}
+}
+
+// tileS8AVXVNNI runs the tile of the given rows and vectors: panels of 16 columns, bytes.
+func tileS8AVXVNNI(rows, vecs int, t *tile) {
+	args := (*byte)(unsafe.Pointer(t))
+	switch rows<<4 | vecs {
+	case 1<<4 | 1:
+		tileS8AVXVNNI1x1(args)
+	case 1<<4 | 2:
+		tileS8AVXVNNI1x2(args)
+	case 2<<4 | 1:
+		tileS8AVXVNNI2x1(args)
+	case 2<<4 | 2:
+		tileS8AVXVNNI2x2(args)
+	case 3<<4 | 1:
+		tileS8AVXVNNI3x1(args)
+	case 3<<4 | 2:
+		tileS8AVXVNNI3x2(args)
+	case 4<<4 | 1:
+		tileS8AVXVNNI4x1(args)
+	case 4<<4 | 2:
+		tileS8AVXVNNI4x2(args)
+	case 5<<4 | 1:
+		tileS8AVXVNNI5x1(args)
+	case 5<<4 | 2:
+		tileS8AVXVNNI5x2(args)
+	case 6<<4 | 1:
+		tileS8AVXVNNI6x1(args)
+	case 6<<4 | 2:
+		tileS8AVXVNNI6x2(args)
+	case 1<<4 | 8:
+		tileS8AVXVNNI1x8(args)
+	case 2<<4 | 4:
+		tileS8AVXVNNI2x4(args)
+	case 3<<4 | 4:
+		tileS8AVXVNNI3x4(args)
 	default:
 		panic("kernels: no tile of this size")
 	}

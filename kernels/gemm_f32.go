@@ -15,8 +15,8 @@ type PackedF32 struct {
 	data []float32 // [panel][K][width], 64-byte aligned
 }
 
-// panelWidth is the number of columns of one packed panel: one cache line of float32 for AVX2 (a wider one
-// would touch every fourth line only and use a quarter of the L1 sets), four for AVX-512.
+// panelWidth is the number of columns of one packed panel: one cache line of float32 for ymm (a wider one
+// would touch every fourth line only and use a quarter of the L1 sets), four for zmm.
 func (t Tier) panelWidth() int {
 	if t == AVX512VNNI {
 		return 64

@@ -4,6 +4,16 @@
 
 package kernels
 
+// readAVX2 reads n bytes, a multiple of 256.
+//
+//go:noescape
+func readAVX2(src *byte, n int)
+
+// readAVX512 reads n bytes, a multiple of 256.
+//
+//go:noescape
+func readAVX512(src *byte, n int)
+
 // peakF32AVX2 runs n rounds of 48 accumulator updates: VFMADD231PS on ymm.
 //
 //go:noescape
@@ -19,10 +29,20 @@ func peakF32AVX512(n int)
 //go:noescape
 func peakS8AVX2(n int)
 
+// peakS8RowAVX2 runs n rounds of 32 accumulator updates: VPSIGNB, VPMADDUBSW, VPMADDWD and VPADDD on ymm.
+//
+//go:noescape
+func peakS8RowAVX2(n int)
+
 // peakS8NarrowAVX2 runs n rounds of 40 accumulator updates: VPMADDUBSW, VPMADDWD and VPADDD on ymm.
 //
 //go:noescape
 func peakS8NarrowAVX2(n int)
+
+// peakS8AVXVNNI runs n rounds of 48 accumulator updates: VPDPBUSD on ymm, VEX.
+//
+//go:noescape
+func peakS8AVXVNNI(n int)
 
 // peakS8VNNI runs n rounds of 96 accumulator updates: VPDPBUSD on zmm.
 //

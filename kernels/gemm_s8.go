@@ -22,7 +22,13 @@ type PackedS8 struct {
 	// narrow says that every weight is in [-64, 64]: two products with codes 0..255 then add up to at most
 	// 32640, so that AVX2 may use the instruction that saturates at 16 bits.
 	narrow bool
+	// row says that AVX2 multiplies a single row by the quads: it reads half of the bytes, and no weight is -128,
+	// whose sign could not be changed.
+	row bool
 }
+
+// Bytes is the memory that the packed weights take.
+func (w *PackedS8) Bytes() int { return len(w.quads) + 2*len(w.pairs) + 4*len(w.ColSum) }
 
 // MatMulInt8 writes the product of the codes a, [M, K], and w, [K, N], to dst, [M, N] with row stride ldd:
 // the exact int32 sums (they wrap beyond 32 bits) times scale, one value or one per column, finished by ep.
@@ -96,23 +102,34 @@ func int8Tile(a *Codes, w *PackedS8) tile {
 		b: unsafe.Pointer(unsafe.SliceData(w.quads)), k: (w.K + 3) / 4,
 		colSum: unsafe.Pointer(unsafe.SliceData(w.ColSum)), shift: int64(-a.shift),
 	}
-	if w.tier == AVX2 && !w.narrow {
+	switch w.tiles(a.M) {
+	case tilesS8AVX2:
 		t.a, t.lda = unsafe.Pointer(unsafe.SliceData(a.words)), 2*a.stride
 		t.b, t.k = unsafe.Pointer(unsafe.SliceData(w.pairs)), 2*t.k
+	case tilesS8RowAVX2:
+		t.shift += 128 // the routine flips the top bits, to have signs
 	}
 	return t
 }
 
-// runInt8 runs t on the tiles that w is packed for.
-func (t *tile) runInt8(a *Codes, w *PackedS8) {
-	kind := tilesS8AVX2
+// tiles are the tiles that multiply m rows by w.
+func (w *PackedS8) tiles(m int) tileKind {
 	switch {
 	case w.tier == AVX512VNNI:
-		kind = tilesS8VNNI
+		return tilesS8VNNI
+	case w.tier == AVXVNNI:
+		return tilesS8AVXVNNI
 	case w.narrow:
-		kind = tilesS8NarrowAVX2
+		return tilesS8NarrowAVX2
+	case w.row && m == 1:
+		return tilesS8RowAVX2
 	}
-	t.run(kind, a.M, w.N, 4*t.k*w.tier.panelWidth())
+	return tilesS8AVX2
+}
+
+// runInt8 runs t on the tiles that w is packed for.
+func (t *tile) runInt8(a *Codes, w *PackedS8) {
+	t.run(w.tiles(a.M), a.M, w.N, 4*t.k*w.tier.panelWidth())
 }
 
 func checkInt8(name string, s *Set, a *Codes, w *PackedS8) {

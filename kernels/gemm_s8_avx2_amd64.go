@@ -79,6 +79,21 @@ func tileS8AVX22x4(args *byte)
 //go:noescape
 func tileS8AVX23x4(args *byte)
 
+// tileS8RowAVX21x1 multiplies blocks of 1 rows by 1 vectors of columns: panels of 16 columns, weights in [-127, 127].
+//
+//go:noescape
+func tileS8RowAVX21x1(args *byte)
+
+// tileS8RowAVX21x2 multiplies blocks of 1 rows by 2 vectors of columns: panels of 16 columns, weights in [-127, 127].
+//
+//go:noescape
+func tileS8RowAVX21x2(args *byte)
+
+// tileS8RowAVX21x8 multiplies blocks of 1 rows by 8 vectors of columns: panels of 16 columns, weights in [-127, 127].
+//
+//go:noescape
+func tileS8RowAVX21x8(args *byte)
+
 // tileS8NarrowAVX21x1 multiplies blocks of 1 rows by 1 vectors of columns: panels of 16 columns, weights in [-64, 64].
 //
 //go:noescape

@@ -9,8 +9,15 @@ import (
 )
 
 // testTiers returns the tiers of this machine. TFQ8_REQUIRE_TIER names one that must be among them, so that
-// a run meant to test it cannot pass without.
+// a run meant to test it cannot pass without; with -short, such a run is for that tier alone, since emulators are slow.
 func testTiers(t testing.TB) (tiers []Tier) {
+	if required := os.Getenv("TFQ8_REQUIRE_TIER"); required != "" && testing.Short() {
+		tier, err := ParseTier(required)
+		if err != nil {
+			t.Fatalf("TFQ8_REQUIRE_TIER: %v", err)
+		}
+		return []Tier{Portable, tier}
+	}
 	for tier := Portable; tier <= AVX512VNNI; tier++ {
 		if Supported(tier) {
 			tiers = append(tiers, tier)

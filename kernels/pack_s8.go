@@ -6,17 +6,23 @@ import "unsafe"
 func (s *Set) PackS8(w []int8, k, n, ldw int, transW bool) *PackedS8 {
 	p := &PackedS8{}
 	s.packQuads(p, w, k, n, ldw, transW)
-	p.narrow = s.tier == AVX2 && withinSixBits(p.quads)
+	p.narrow = s.tier == AVX2 && within(p.quads, 64)
 	if s.tier == AVX2 && !p.narrow {
 		p.widen()
-		p.quads = nil // products read pairs
 	}
 	s.sumColumns(p, &Codes{})
+	switch {
+	case s.tier != AVX2 || p.narrow:
+	case within(p.quads, 127):
+		p.row = true // not before: it needs the column sums
+	default:
+		p.quads = nil // products read pairs
+	}
 	return p
 }
 
 // packComputed is PackS8 for an operand of one product: it reuses the buffers of p and ones, and does not
-// look for narrow weights. Column sums are for left operands with a shift, and cost as much as one more row of
+// look at the weights. Column sums are for left operands with a shift, and cost as much as one more row of
 // the product; where sums is false they are zero.
 func (s *Set) packComputed(p *PackedS8, ones *Codes, w []int8, k, n, ldw int, transW, sums bool) {
 	s.packQuads(p, w, k, n, ldw, transW)
@@ -31,10 +37,10 @@ func (s *Set) packComputed(p *PackedS8, ones *Codes, w []int8, k, n, ldw int, tr
 	clear(p.ColSum)
 }
 
-// withinSixBits reports whether all weights are in [-64, 64].
-func withinSixBits(weights []int8) bool {
+// within reports whether all weights are in [-limit, limit].
+func within(weights []int8, limit int) bool {
 	for _, v := range weights {
-		if uint8(v+64) > 128 {
+		if int(v) < -limit || int(v) > limit {
 			return false
 		}
 	}

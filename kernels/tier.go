@@ -7,7 +7,7 @@ import (
 	"github.com/klauspost/cpuid/v2"
 )
 
-// Tier names one implementation of every kernel. A higher tier needs a newer CPU; integer results are the
+// Tier names one implementation of every kernel. A higher tier is faster where the CPU has it; integer results are the
 // same on all of them, bit for bit.
 type Tier uint8
 
@@ -16,11 +16,14 @@ const (
 	Portable Tier = iota
 	// AVX2 needs AVX2 and FMA3.
 	AVX2
+	// AVXVNNI needs AVX2, FMA3 and AVX-VNNI, which client CPUs without AVX-512 have: it is AVX2 with the
+	// integer products of AVX512VNNI.
+	AVXVNNI
 	// AVX512VNNI needs AVX512 F, BW, DQ, VL and VNNI.
 	AVX512VNNI
 )
 
-var tierNames = [...]string{Portable: "portable", AVX2: "avx2", AVX512VNNI: "avx512vnni"}
+var tierNames = [...]string{Portable: "portable", AVX2: "avx2", AVXVNNI: "avxvnni", AVX512VNNI: "avx512vnni"}
 
 // String returns the name that --kernels takes.
 func (t Tier) String() string { return tierNames[t] }
@@ -48,6 +51,8 @@ func Supported(t Tier) bool {
 		return true
 	case AVX2:
 		return haveAssembly && cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3)
+	case AVXVNNI:
+		return haveAssembly && cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.AVXVNNI)
 	case AVX512VNNI:
 		return haveAssembly && cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.AVX512F, cpuid.AVX512BW,
 			cpuid.AVX512DQ, cpuid.AVX512VL, cpuid.AVX512VNNI)

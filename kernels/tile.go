@@ -43,7 +43,9 @@ const (
 	tilesF32AVX512
 	tilesF32AVX512Strided
 	tilesS8AVX2
+	tilesS8RowAVX2
 	tilesS8NarrowAVX2
+	tilesS8AVXVNNI
 	tilesS8VNNI
 )
 
@@ -62,6 +64,8 @@ var sizesOf = [...]tileSizes{
 	tilesF32AVX512Strided: {lanes: 16, vecs: 4, rows: 6, wide: [4]int{1: 8}},
 	tilesS8AVX2:           {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
 	tilesS8NarrowAVX2:     {lanes: 8, vecs: 2, rows: 5, wide: [4]int{1: 8, 2: 4}},
+	tilesS8RowAVX2:        {lanes: 8, vecs: 2, rows: 1, wide: [4]int{1: 8}},
+	tilesS8AVXVNNI:        {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
 	tilesS8VNNI:           {lanes: 16, vecs: 4, rows: 6, wide: [4]int{1: 8}},
 }
 

@@ -15,6 +15,10 @@ func runTile(kind tileKind, rows, vecs int, t *tile) {
 		tileF32AVX512Strided(rows, vecs, t)
 	case tilesS8AVX2:
 		tileS8AVX2(rows, vecs, t)
+	case tilesS8RowAVX2:
+		tileS8RowAVX2(rows, vecs, t)
+	case tilesS8AVXVNNI:
+		tileS8AVXVNNI(rows, vecs, t)
 	case tilesS8NarrowAVX2:
 		tileS8NarrowAVX2(rows, vecs, t)
 	case tilesS8VNNI:

@@ -22,7 +22,7 @@ var unaryAVX512 = [unaryCount]unaryRoutine{
 func unaryAsm(t Tier, op unaryOp, dst, x []float32) bool {
 	var f unaryRoutine
 	switch t {
-	case AVX2:
+	case AVX2, AVXVNNI:
 		f = unaryAVX2[op]
 	case AVX512VNNI:
 		f = unaryAVX512[op]
@@ -82,7 +82,7 @@ func sumSquaresAsm(t Tier, x []float32, mean float32) (float32, bool) {
 
 func sumExpAsm(t Tier, x []float32, top float32) (float32, bool) {
 	switch t {
-	case AVX2:
+	case AVX2, AVXVNNI:
 		return sumExpAVX2(&x[0], len(x), top), true
 	case AVX512VNNI:
 		return sumExpAVX512(&x[0], len(x), top), true

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	goruntime "runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/cpuid/v2"
@@ -115,9 +116,11 @@ func versionOf() versionResult {
 			}
 		}
 	}
-	for _, f := range tierFeatures[kernels.AVX512VNNI] {
-		if cpuid.CPU.Has(f) {
-			r.Features = append(r.Features, f.String())
+	for _, t := range []kernels.Tier{kernels.AVX512VNNI, kernels.AVXVNNI} {
+		for _, f := range tierFeatures[t] {
+			if cpuid.CPU.Has(f) && !slices.Contains(r.Features, f.String()) {
+				r.Features = append(r.Features, f.String())
+			}
 		}
 	}
 	for t := kernels.Portable; t <= kernels.AVX512VNNI; t++ {
@@ -142,7 +145,8 @@ func cpuName() string {
 
 // tierFeatures are the CPU features that the tiers need, as package kernels documents them.
 var tierFeatures = map[kernels.Tier][]cpuid.FeatureID{
-	kernels.AVX2: {cpuid.AVX2, cpuid.FMA3},
+	kernels.AVX2:    {cpuid.AVX2, cpuid.FMA3},
+	kernels.AVXVNNI: {cpuid.AVX2, cpuid.FMA3, cpuid.AVXVNNI},
 	kernels.AVX512VNNI: {cpuid.AVX2, cpuid.FMA3, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512DQ, cpuid.AVX512VL,
 		cpuid.AVX512VNNI},
 }
@@ -160,10 +164,8 @@ func kernelReason(flag string, tiers []tier) string {
 	if flag != "auto" && flag != "" {
 		return "asked for by --kernels"
 	}
-	for i, t := range tiers {
-		if !t.Supported {
-			return fmt.Sprintf("the best that this machine runs; %s: %s", tiers[i].Name, missing(t))
-		}
+	for _, t := range tiers[kernels.Best()+1:] {
+		return fmt.Sprintf("the best that this machine runs; %s: %s", t.Name, missing(t))
 	}
 	return "the best there is, and this machine runs it"
 }

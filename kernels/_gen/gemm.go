@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/ir"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -13,7 +14,8 @@ import (
 var gemmFiles = map[string]func(*build.Context){
 	"gemm_f32_avx2":      tiles(f32AVX2, f32AVX2Strided),
 	"gemm_f32_avx512":    tiles(f32AVX512, f32AVX512Strided),
-	"gemm_s8_avx2":       tiles(s8Pairs, s8Narrow),
+	"gemm_s8_avx2":       tiles(s8Pairs, s8Row, s8Narrow),
+	"gemm_s8_avxvnni":    tiles(s8AVXVNNI),
 	"gemm_s8_avx512vnni": tiles(s8VNNI),
 	"gemm_peak":          peaks,
 	"gemm_codes":         codes,
@@ -23,7 +25,7 @@ var gemmFiles = map[string]func(*build.Context){
 // goFiles are the Go files that go with them: the choice of a routine by its size.
 var goFiles = map[string]func() string{
 	"gemm_dispatch_amd64.go": func() string {
-		return dispatch(f32AVX2, f32AVX2Strided, f32AVX512, f32AVX512Strided, s8Pairs, s8Narrow, s8VNNI)
+		return dispatch(f32AVX2, f32AVX2Strided, f32AVX512, f32AVX512Strided, s8Pairs, s8Row, s8Narrow, s8AVXVNNI, s8VNNI)
 	},
 }
 
@@ -36,7 +38,9 @@ const (
 	fma     arithmetic = iota // float32
 	madd                      // int16 pairs, exact for codes 0..255
 	maddubs                   // uint8 x int8 quads through a 16-bit sum
+	signs                     // maddubs of magnitudes and weights that took the sign: exact without weights -128
 	dot                       // VPDPBUSD
+	dotVEX                    // the same for CPUs without AVX-512
 )
 
 // family is a set of tiles that differ in size alone.
@@ -66,6 +70,10 @@ var (
 		sizes: append(grid(6, 2), size{1, 8}, size{2, 4}, size{3, 4})}
 	s8Narrow = family{name: "tileS8NarrowAVX2", arith: maddubs, doc: "panels of 16 columns, weights in [-64, 64]",
 		sizes: append(grid(5, 2), size{1, 8}, size{2, 4})}
+	s8Row = family{name: "tileS8RowAVX2", arith: signs, doc: "panels of 16 columns, weights in [-127, 127]",
+		sizes: []size{{1, 1}, {1, 2}, {1, 8}}}
+	s8AVXVNNI = family{name: "tileS8AVXVNNI", arith: dotVEX, doc: "panels of 16 columns, bytes",
+		sizes: append(grid(6, 2), size{1, 8}, size{2, 4}, size{3, 4})}
 	s8VNNI = family{name: "tileS8VNNI", arith: dot, zmm: true, doc: "panels of 64 columns, bytes",
 		sizes: append(grid(6, 4), size{1, 8})}
 )
@@ -149,6 +157,7 @@ type tileGen struct {
 	av, tmp   reg.VecPhysical
 	mask      reg.VecPhysical // AVX2: lanes of the last vector; in the loop only where b is read in place
 	ones      reg.VecPhysical
+	top, abs  reg.VecPhysical // signs: 0x80 in each byte, the magnitudes of av
 }
 
 func newTile(c *build.Context, f *family, s size) *tileGen {
@@ -171,11 +180,13 @@ func newTile(c *build.Context, f *family, s size) *tileGen {
 	g.av, rest = rest[0], rest[1:]
 	// The mask is needed in the loop, beside the others, only for tiles that have no temporary.
 	g.mask = all[len(all)-1]
-	if f.arith == madd || f.arith == maddubs {
+	switch f.arith {
+	case madd:
 		g.tmp = rest[0]
-	}
-	if f.arith == maddubs {
-		g.ones = g.mask
+	case maddubs:
+		g.tmp, g.ones = rest[0], g.mask
+	case signs:
+		g.tmp, g.abs, g.top, g.ones = rest[0], rest[1], rest[2], g.mask
 	}
 	return g
 }
@@ -270,9 +281,14 @@ func (g *tileGen) start() {
 		}
 		return
 	}
-	if g.arith == maddubs {
+	if g.ones != nil {
 		g.VPCMPEQW(g.ones, g.ones, g.ones)
 		g.VPSRLW(U8(15), g.ones, g.ones)
+	}
+	if g.top != nil {
+		g.VPCMPEQB(g.top, g.top, g.top)
+		g.VPABSB(g.top, g.top)
+		g.VPSLLW(U8(7), g.top, g.top)
 	}
 	g.MOVQ(g.arg(argColSum), gp.tmp)
 	g.VPBROADCASTD(g.arg(argShift), g.av)
@@ -345,7 +361,7 @@ func (g *tileGen) step(s, v0 int) {
 		case g.strided && v == g.vecs-1:
 			g.VMASKMOVPS(g.vecAt(v, s), g.mask, g.bv[i])
 			b[i] = g.bv[i]
-		case g.rows == 1:
+		case g.rows == 1 && g.arith != dotVEX && g.arith != signs:
 			b[i] = g.vecAt(v, s)
 		default:
 			g.VMOVUPS(g.vecAt(v, s), g.bv[i])
@@ -353,11 +369,15 @@ func (g *tileGen) step(s, v0 int) {
 		}
 	}
 	for r := range g.rows {
-		if r > 0 || v0 == 0 || g.rows > 1 {
+		if v0 == 0 || g.rows > 1 {
 			if g.arith == fma {
 				g.VBROADCASTSS(g.rowAt(r, s), g.av)
 			} else {
 				g.VPBROADCASTD(g.rowAt(r, s), g.av)
+			}
+			if g.arith == signs {
+				g.VPXOR(g.top, g.av, g.av)
+				g.VPABSB(g.av, g.abs)
 			}
 		}
 		for i := range vecs {
@@ -373,6 +393,13 @@ func (g *tileGen) update(b Op, acc reg.VecPhysical) {
 		g.VFMADD231PS(b, g.av, acc)
 	case dot:
 		g.VPDPBUSD(b, g.av, acc)
+	case dotVEX:
+		g.vexVPDPBUSD(b.(reg.VecPhysical), g.av, acc)
+	case signs:
+		g.VPSIGNB(g.av, b, g.tmp)
+		g.VPMADDUBSW(g.tmp, g.abs, g.tmp)
+		g.VPMADDWD(g.ones, g.tmp, g.tmp)
+		g.VPADDD(g.tmp, acc, acc)
 	case madd:
 		g.VPMADDWD(b, g.av, g.tmp)
 		g.VPADDD(g.tmp, acc, acc)
@@ -381,4 +408,17 @@ func (g *tileGen) update(b Op, acc reg.VecPhysical) {
 		g.VPMADDWD(g.ones, g.tmp, g.tmp)
 		g.VPADDD(g.tmp, acc, acc)
 	}
+}
+
+// vexVPDPBUSD emits VPDPBUSD b, a, acc in the VEX form of AVX-VNNI, as bytes: the Go assembler encodes it for
+// AVX-512 only.
+func (g *tileGen) vexVPDPBUSD(b, a, acc reg.VecPhysical) {
+	x, v, r := uint32(b.PhysicalIndex()), uint32(a.PhysicalIndex()), uint32(acc.PhysicalIndex())
+	// The prefix C4 with the top bits of the registers inverted, map 0F38; W0, v inverted, 256 bits, 66; opcode 50;
+	// two registers.
+	second := (^r>>3&1)<<7 | 1<<6 | (^x>>3&1)<<5 | 0x02
+	third := (^v&15)<<3 | 1<<2 | 0x01
+	modRM := 0xc0 | (r&7)<<3 | x&7
+	g.Instruction(&ir.Instruction{Opcode: "BYTE", Operands: []Op{U8(0xc4)}})
+	g.Instruction(&ir.Instruction{Opcode: "LONG", Operands: []Op{U32(second | third<<8 | 0x50<<16 | modRM<<24)}})
 }
