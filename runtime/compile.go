@@ -3,7 +3,6 @@ package runtime
 import (
 	"errors"
 	"fmt"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -48,9 +47,9 @@ type compiler struct {
 	mayDie   map[int32]bool           // slots that can be dead when the step that reads them comes
 	observed map[string]bool          // canonical names still to be matched with a value
 	packer   *packer
-	empty    int32               // a constant slot that nothing reads, -1 until it is needed
-	missing  map[string][]string // ops without evaluator: the nodes that have them
-	calls    []string            // functions being inlined, to refuse recursion
+	empty    int32    // a constant slot that nothing reads, -1 until it is needed
+	missing  missing  // nodes whose ops have no evaluator
+	calls    []string // functions being inlined, to refuse recursion
 }
 
 // scope is one graph being compiled: the outer graph or one call of a function.
@@ -66,6 +65,7 @@ type scope struct {
 	after  map[*graphdef.Node][]*graphdef.Node // what nodes wait for beside what the graph says: initializers of tables
 	fused  *fusion
 	fn     *graphdef.Function // whose body g is, nil for the outer graph
+	caller *graphdef.Node     // the node of the outer graph from which fn came to be called
 }
 
 // observed returns the name under which o is to be observed, "" where it is not.
@@ -130,8 +130,8 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 	if err := sc.emitRegion(sc.tree.Root, p.root); err != nil {
 		return nil, err
 	}
-	if err := c.missingOps(); err != nil {
-		return nil, err
+	if len(c.missing.nodes) > 0 {
+		return nil, sc.unsupported(fetches)
 	}
 	for i, o := range fetches {
 		slot, ok := sc.slots[o]
@@ -313,7 +313,7 @@ func (sc *scope) emitNode(n *graphdef.Node, b *block) error {
 func (sc *scope) emitStep(n *graphdef.Node, inputs []graphdef.Output, b *block) error {
 	newEval, ok := lookupEvaluator(n.Op())
 	if !ok {
-		sc.c.noteMissing(n)
+		sc.noteMissing(n)
 		for i := range max(1, sc.outputsRead(n)) {
 			sc.slots[n.Out(i)] = sc.c.newSlot()
 		}
@@ -477,39 +477,6 @@ func (sc *scope) observeGiven(n *graphdef.Node, b *block) error {
 		}
 	}
 	return nil
-}
-
-// noteMissing remembers a node whose op has no evaluator, to report all at once.
-func (c *compiler) noteMissing(n *graphdef.Node) {
-	if c.missing == nil {
-		c.missing = map[string][]string{}
-	}
-	c.missing[n.Op()] = append(c.missing[n.Op()], n.Name())
-}
-
-// UnsupportedError lists the ops of a graph that the interpreter does not have, with the nodes that need them.
-type UnsupportedError struct {
-	Nodes   map[string][]string // by op
-	Fetches []string            // that need them
-}
-
-func (e *UnsupportedError) Error() string {
-	ops := make([]string, 0, len(e.Nodes))
-	for op := range e.Nodes {
-		ops = append(ops, op)
-	}
-	sort.Strings(ops)
-	for i, op := range ops {
-		ops[i] = fmt.Sprintf("%s (%d nodes, first %q)", op, len(e.Nodes[op]), e.Nodes[op][0])
-	}
-	return fmt.Sprintf("ops not supported: %s; needed by %q", strings.Join(ops, ", "), e.Fetches)
-}
-
-func (c *compiler) missingOps() error {
-	if c.missing == nil {
-		return nil
-	}
-	return &UnsupportedError{c.missing, c.opts.Fetches}
 }
 
 // Resolve finds the output that a tensor name ("name" or "name:index") means in g.

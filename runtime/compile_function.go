@@ -44,7 +44,10 @@ func (sc *scope) inline(n *graphdef.Node, name string, args []int32, b *block) (
 	}
 	sc.c.calls = append(sc.c.calls, name)
 	defer func() { sc.c.calls = sc.c.calls[:len(sc.c.calls)-1] }()
-	in := &scope{c: sc.c, g: f.Body, lib: sc.lib, fn: f, slots: map[graphdef.Output]int32{}}
+	in := &scope{c: sc.c, g: f.Body, lib: sc.lib, fn: f, caller: sc.caller, slots: map[graphdef.Output]int32{}}
+	if in.caller == nil {
+		in.caller = n
+	}
 	for i, a := range f.Args {
 		in.slots[a.Out(0)] = args[i]
 	}
