@@ -28,6 +28,9 @@ type call struct {
 // in returns input i, not to be changed.
 func (c *call) in(i int) *tensor.Tensor { return &c.s.values[c.st.in[i]].t }
 
+// out returns output i, which has been set.
+func (c *call) out(i int) *tensor.Tensor { return &c.s.values[c.st.out[i]].t }
+
 // numIn returns the number of inputs.
 func (c *call) numIn() int { return len(c.st.in) }
 

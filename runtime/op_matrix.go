@@ -20,6 +20,18 @@ var matrixOps = map[string]evaluator{
 	"MatrixBandPart": matrixBandPartOp,
 	"Einsum":         einsumOp,
 	"XlaEinsum":      einsumOp,
+
+	"Diag":             diagOp,
+	"DiagPart":         diagPartOp,
+	"MatrixDiag":       matrixDiagOp,
+	"MatrixDiagV2":     matrixDiagOp,
+	"MatrixDiagV3":     matrixDiagOp,
+	"MatrixDiagPart":   matrixDiagPartOp,
+	"MatrixDiagPartV2": matrixDiagPartOp,
+	"MatrixDiagPartV3": matrixDiagPartOp,
+	"MatrixSetDiag":    matrixSetDiagOp,
+	"MatrixSetDiagV2":  matrixSetDiagOp,
+	"MatrixSetDiagV3":  matrixSetDiagOp,
 }
 
 // specializers prepare steps whose weights turn out to be constant, by op.
@@ -36,6 +48,7 @@ var specializers = map[string]func(n *graphdef.Node) specializer{
 	"InitializeTableV2":                           specializeTable,
 	"LookupTableImport":                           specializeTable,
 	"LookupTableImportV2":                         specializeTable,
+	"_FusedMatMul":                                specializeFusedMatMul,
 	"_QuantizedMatMul":                            specializeFusedQuantized,
 	"QuantizedMatMul":                             specializeQuantizedMatMul,
 	"QuantizedMatMulWithBias":                     specializeFusedQuantized,

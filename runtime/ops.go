@@ -5,7 +5,8 @@ import "maps"
 // families are the tables of evaluators, one file each: op_<family>.go. An op is one entry of one of them.
 func families() []map[string]evaluator {
 	return []map[string]evaluator{
-		elementwiseOps, castOps, reduceOps, argOps, cumulativeOps, segmentOps, countOps, matrixOps, softmaxOps, shapeOps, indexOps, controlOps, quantOps,
+		elementwiseOps, castOps, reduceOps, argOps, cumulativeOps, segmentOps, countOps,
+		matrixOps, softmaxOps, normOps, lossOps, convOps, poolOps, fusedOps, shapeOps, indexOps, controlOps, quantOps,
 		stringOps, raggedOps, tableOps,
 	}
 }
