@@ -41,6 +41,9 @@ var quantOps = map[string]evaluator{
 	"QuantizedReshape":  quantizedReshapeOp,
 	"QuantizedConcat":   quantizedConcatOp,
 	"QuantizedConcatV2": quantizedConcatOp,
+	"QuantizedConv2D":   quantizedConv2DOp,
+	"QuantizedMaxPool":  quantizedPoolOp,
+	"QuantizedAvgPool":  quantizedPoolOp,
 
 	"UniformQuantize":     uniformQuantizeOp,
 	"UniformDequantize":   uniformDequantizeOp,
