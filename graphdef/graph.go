@@ -81,6 +81,18 @@ func (g *Graph) Add(name, op string, inputs ...Output) (*Node, error) {
 	return n, nil
 }
 
+// AddCopy appends a node with the op, device and attributes of n, a node of any graph, without its inputs. The name must be
+// free.
+func (g *Graph) AddCopy(name string, n *Node) (*Node, error) {
+	c, err := g.Add(name, n.op)
+	if err != nil {
+		return nil, err
+	}
+	c.Device, c.attrs, c.extra, c.ports = n.Device, slices.Clone(n.attrs), n.extra, n.ports
+	c.value.Store(n.value.Load())
+	return c, nil
+}
+
 // MustAdd is Add under g.UniqueName(name): it cannot fail.
 func (g *Graph) MustAdd(name, op string, inputs ...Output) *Node {
 	n, err := g.Add(g.UniqueName(name), op, inputs...)

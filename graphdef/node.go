@@ -127,6 +127,13 @@ func (n *Node) RemoveAttr(name string) {
 	n.attrs = slices.DeleteFunc(n.attrs, func(a NamedAttr) bool { return a.Name == name })
 }
 
+// SetOp makes n another operation, without the attributes that it had: the caller sets those of the new one. Name, inputs
+// and users stay.
+func (n *Node) SetOp(op string) {
+	n.op, n.attrs, n.extra, n.ports = op, nil, nil, nil
+	n.value.Store(nil)
+}
+
 // Errorf returns a *NodeError about n.
 func (n *Node) Errorf(format string, args ...any) error {
 	return &NodeError{Node: n.name, Op: n.op, Err: fmt.Errorf(format, args...)}
