@@ -15,7 +15,6 @@ import (
 	"github.com/tfq8/tfq8/internal/npy"
 	"github.com/tfq8/tfq8/internal/translate"
 	"github.com/tfq8/tfq8/passes"
-	"github.com/tfq8/tfq8/runtime"
 	"github.com/tfq8/tfq8/runtime/text"
 	"github.com/tfq8/tfq8/tensor"
 )
@@ -78,7 +77,7 @@ func (s *streams) calibrationFeeds(m *model, inputs, outputs []candidate, flags 
 func (c *calibration) read(spec string) error {
 	path, in := spec, (*candidate)(nil)
 	if name, file, ok := strings.Cut(spec, "="); ok {
-		o, err := runtime.Resolve(c.m.graph, name)
+		o, err := c.m.resolve(name, false)
 		if _, statErr := os.Stat(spec); err != nil && statErr != nil {
 			return fmt.Errorf("%w; %s", err, listCandidates(c.required))
 		} else if err == nil {
@@ -188,7 +187,7 @@ func (c *calibration) readArchive(path string) error {
 
 // addTo puts a value under the name of an input in a feed.
 func (c *calibration) addTo(feed map[string]*tensor.Tensor, name, path string, value func(candidate) (*tensor.Tensor, error)) error {
-	o, err := runtime.Resolve(c.m.graph, name)
+	o, err := c.m.resolve(name, false)
 	if err != nil {
 		return fmt.Errorf("%w; %s", err, listCandidates(c.required))
 	}
@@ -264,7 +263,7 @@ func (c *calibration) feeds() ([]passes.Feeds, error) {
 	for _, batch := range translate.Batches(c.flags.batch, texts...) {
 		feed := map[string]*tensor.Tensor{}
 		for i, name := range names {
-			o, err := runtime.Resolve(c.m.graph, name)
+			o, err := c.m.resolve(name, false)
 			if err != nil {
 				return nil, err
 			}

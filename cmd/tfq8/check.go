@@ -18,6 +18,7 @@ import (
 // checkOptions are the flags of check.
 type checkOptions struct {
 	computeFlags
+	formFlags
 	json jsonFlag
 }
 
@@ -47,7 +48,8 @@ Exit codes: 0 all passed, 1 an answer is off, 2 a case could not be run.`,
 			return runCheck(ctx, s, args, &o)
 		},
 	}
-	o.add(cmd)
+	o.computeFlags.add(cmd)
+	o.formFlags.add(cmd)
 	o.json.add(cmd)
 	return cmd
 }
@@ -88,7 +90,7 @@ func runCheck(ctx context.Context, s *streams, args []string, o *checkOptions) e
 		return err
 	}
 	if !isCase(args[0]) {
-		if c.model, err = s.openModel(args[0]); err != nil {
+		if c.model, err = s.openModel(args[0], o.options()); err != nil {
 			return err
 		}
 		if args = args[1:]; len(args) == 0 {
@@ -235,7 +237,7 @@ func (c *checker) run(ctx context.Context, cs *cases.Case, fed bool, want []case
 	opts, feeds := c.opts, map[string]*tensor.Tensor{}
 	opts.MaxBytes = c.maxBytes
 	add := func(f cases.Feed) {
-		name := tensorOf(f.Name, f.Tensor)
+		name := c.tensorOf(cs, f.Name, f.Tensor, false)
 		if _, ok := feeds[name]; !ok {
 			opts.Feeds = append(opts.Feeds, name)
 		}
@@ -250,7 +252,7 @@ func (c *checker) run(ctx context.Context, cs *cases.Case, fed bool, want []case
 		}
 	}
 	for _, e := range want {
-		opts.Fetches = append(opts.Fetches, tensorOf(e.Of, e.Tensor))
+		opts.Fetches = append(opts.Fetches, c.tensorOf(cs, e.Of, e.Tensor, true))
 	}
 	plan, err := c.plan(cs, opts)
 	if err != nil {
@@ -284,8 +286,14 @@ func (c *checker) plan(cs *cases.Case, opts runtime.CompileOptions) (*runtime.Pl
 	return p, nil
 }
 
-// tensorOf returns the name of a tensor in a graph: the one that the case gives for graphs, or else the only one it gives.
-func tensorOf(name, inGraph string) string {
+// tensorOf returns the name of a tensor in a graph: the one that is a key of the model's signatures, or that the case gives for
+// graphs, or else the only one it gives.
+func (c *checker) tensorOf(cs *cases.Case, name, inGraph string, output bool) string {
+	if cs.Graph == nil && c.model != nil && c.model.opened != nil {
+		if info, err := c.model.opened.Info(name, output); err == nil && info != nil {
+			return info.Tensor
+		}
+	}
 	if inGraph != "" {
 		return inGraph
 	}

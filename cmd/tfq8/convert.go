@@ -185,7 +185,7 @@ func (c *conversion) prepare(path string) error {
 		return err
 	}
 	c.opts.ReduceRange, c.opts.MaxBytes = c.reduceRange, int64(c.maxBytes)
-	if c.m, err = c.s.openModel(path); err != nil {
+	if c.m, err = c.s.openModel(path, c.modelFlags.options()); err != nil {
 		return err
 	}
 	outputs, err := c.m.fetches(&c.modelFlags)

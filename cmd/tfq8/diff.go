@@ -12,6 +12,7 @@ import (
 
 // diffOptions are the flags of diff.
 type diffOptions struct {
+	formFlags
 	format, out string
 	json        jsonFlag
 }
@@ -37,6 +38,7 @@ Exit codes: 0 the graphs are the same, 1 they differ, 2 error.`,
 			return runDiff(s, args[0], args[1], &o)
 		},
 	}
+	o.formFlags.add(cmd)
 	o.json.add(cmd)
 	cmd.Flags().StringVar(&o.format, "format", "text", "`form` of the result: text, html or json")
 	cmd.Flags().StringVarP(&o.out, "output", "o", "-", "write the result to this `file`, - for standard output")
@@ -56,11 +58,11 @@ func runDiff(s *streams, pathA, pathB string, o *diffOptions) error {
 	default:
 		return fmt.Errorf("--format: have %q, want text, html or json", o.format)
 	}
-	a, err := s.openModel(pathA)
+	a, err := s.openModel(pathA, o.options())
 	if err != nil {
 		return err
 	}
-	b, err := s.openModel(pathB)
+	b, err := s.openModel(pathB, o.options())
 	if err != nil {
 		return err
 	}

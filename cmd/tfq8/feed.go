@@ -8,7 +8,6 @@ import (
 
 	"github.com/tfq8/tfq8/graphdef"
 	"github.com/tfq8/tfq8/internal/npy"
-	"github.com/tfq8/tfq8/runtime"
 	"github.com/tfq8/tfq8/tensor"
 )
 
@@ -28,7 +27,7 @@ func (s *streams) parseFeeds(m *model, specs []string) ([]feed, error) {
 		if !ok {
 			return nil, fmt.Errorf("--feed %s: want NAME=FILE.npy or NAME=LITERAL", clip(spec))
 		}
-		o, err := runtime.Resolve(m.graph, name)
+		o, err := m.resolve(name, false)
 		if err != nil {
 			return nil, fmt.Errorf("--feed: %s: %w; %s", m.path, err, listCandidates(m.inputs()))
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tfq8/tfq8/graphdef/savedmodel"
 	"github.com/tfq8/tfq8/kernels"
 )
 
@@ -60,13 +61,39 @@ func (f *computeFlags) context(ctx context.Context) (context.Context, context.Ca
 	return context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("not done after --timeout %v", f.timeout))
 }
 
+// formFlags choose a part of a model that has several: a SavedModel.
+type formFlags struct {
+	signature string
+	tags      []string
+}
+
+// add declares the flags on cmd.
+func (f *formFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.signature, "signature", "", "`name` of the signature of a SavedModel (default: serving_default, else all)")
+	cmd.Flags().StringSliceVar(&f.tags, "tags", nil, "`tags` of the graph in a SavedModel, separated by commas (default: the only ones, or serve)")
+}
+
+// options returns what of a model is opened for the given outputs.
+func (f *formFlags) options(outputs ...string) savedmodel.Options {
+	return savedmodel.Options{Tags: f.tags, Signature: f.signature, Outputs: outputs}
+}
+
 // modelFlags name the tensors of a model that count as its inputs and outputs.
 type modelFlags struct {
+	formFlags
 	inputs, outputs []string
+}
+
+// options returns what of a model is opened for the flags.
+func (f *modelFlags) options() savedmodel.Options {
+	o := f.formFlags.options(f.outputs...)
+	o.Inputs = f.inputs
+	return o
 }
 
 // add declares the flags on cmd.
 func (f *modelFlags) add(cmd *cobra.Command) {
+	f.formFlags.add(cmd)
 	cmd.Flags().StringArrayVar(&f.inputs, "inputs", nil, "`name` of a node or tensor that is fed (repeat for more; default: the placeholders)")
 	cmd.Flags().StringArrayVar(&f.outputs, "outputs", nil, "`name` of a node or tensor that is wanted (repeat for more; default: found in the graph)")
 	cmd.RegisterFlagCompletionFunc("inputs", completeNodes(true))
@@ -115,7 +142,7 @@ func completeNodes(inputs bool) cobra.CompletionFunc {
 		if len(have) == 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		m, err := openModel(have[0])
+		m, err := openModel(have[0], savedmodel.Options{})
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tfq8/tfq8/graphdef"
+	"github.com/tfq8/tfq8/graphdef/savedmodel"
 	"github.com/tfq8/tfq8/runtime"
 	"github.com/tfq8/tfq8/tensor"
 )
@@ -18,6 +19,7 @@ type model struct {
 	path   string
 	graph  *graphdef.Graph
 	shapes *graphdef.Shapes
+	opened *savedmodel.Model
 }
 
 // candidate is one tensor that may be fed or fetched.
@@ -35,51 +37,94 @@ func (c candidate) String() string {
 	return fmt.Sprintf("%q %v %v", c.Name, c.DType, c.Shape)
 }
 
-// openModel loads the graph of a file.
-func openModel(path string) (*model, error) {
-	g, err := graphdef.Load(path)
+// openModel opens a model of any form.
+func openModel(path string, opts savedmodel.Options) (*model, error) {
+	m, err := savedmodel.Open(path, opts)
 	if err != nil {
 		return nil, err
 	}
-	return newModel(path, g), nil
+	return newModel(path, m), nil
 }
 
-func newModel(path string, g *graphdef.Graph) *model {
-	return &model{path: path, graph: g, shapes: graphdef.Infer(g)}
+func newModel(path string, m *savedmodel.Model) *model {
+	return &model{path: path, graph: m.Graph, shapes: graphdef.Infer(m.Graph), opened: m}
 }
 
-// openModel loads the graph of a file, or of standard input for "-".
-func (s *streams) openModel(path string) (*model, error) {
+// openModel opens a model of any form, or a graph on standard input for "-".
+func (s *streams) openModel(path string, opts savedmodel.Options) (*model, error) {
 	if path != "-" {
-		return openModel(path)
+		return openModel(path, opts)
 	}
 	b, err := io.ReadAll(s.in)
 	if err != nil {
 		return nil, fmt.Errorf("reading standard input: %w", err)
 	}
-	var g *graphdef.Graph
-	switch form := graphdef.Sniff(b); form {
-	case graphdef.FormGraphDef:
-		g, err = graphdef.Read(b)
-	case graphdef.FormPbtxt:
-		g, err = graphdef.ReadPbtxt(b)
-	case graphdef.FormText:
-		g, err = graphdef.Parse(string(b))
-	default:
-		return nil, &graphdef.FormError{Path: "standard input", Form: form, Head: b[:min(len(b), 8)]}
-	}
+	m, err := savedmodel.Read(b, opts)
 	if err != nil {
 		return nil, fmt.Errorf("standard input: %w", err)
 	}
-	return newModel(path, g), nil
+	return newModel(path, m), nil
+}
+
+// resolve returns the tensor that name means: a key of the model's signatures, a node or a tensor. output says which of the two
+// sides of signatures is looked at first.
+func (m *model) resolve(name string, output bool) (graphdef.Output, error) {
+	if m.opened != nil && len(m.opened.Signatures) > 0 {
+		for _, side := range []bool{output, !output} {
+			info, err := m.opened.Info(name, side)
+			if err != nil {
+				return graphdef.Output{}, err
+			}
+			if info != nil {
+				return m.opened.Resolve(name, side)
+			}
+		}
+		if o, err := m.opened.Resolve(name, output); err == nil {
+			return o, nil
+		}
+	}
+	return runtime.Resolve(m.graph, name)
+}
+
+// signatureTensors returns the inputs or outputs of the model's signatures, each once; nil where it has none.
+func (m *model) signatureTensors(output bool) []candidate {
+	if m.opened == nil {
+		return nil
+	}
+	var list []candidate
+	for _, s := range m.opened.Signatures {
+		infos := s.Inputs
+		if output {
+			infos = s.Outputs
+		}
+		for _, info := range infos {
+			o, err := m.opened.Resolve(info.Tensor, output)
+			if err != nil || slices.ContainsFunc(list, func(c candidate) bool { return c.Output == o }) {
+				continue
+			}
+			c := m.candidate(o)
+			if c.DType == tensor.Invalid {
+				c.DType = info.DType
+			}
+			if _, known := c.Shape.Rank(); !known {
+				c.Shape = info.Shape
+			}
+			c.Optional = o.Node.Op() == "PlaceholderWithDefault"
+			list = append(list, c)
+		}
+	}
+	return list
 }
 
 // notFed matches the names of placeholders that nobody is meant to feed: those of savers, assets and dead control flow.
 var notFed = regexp.MustCompile(`(^|/)(save(_\d+)?/.*|saver_filename|asset_path.*|unused_control_flow_input.*)$`)
 
-// inputs returns the placeholders that something reads, in file order.
+// inputs returns the inputs of the model's signatures, or the placeholders that something reads, in file order.
 func (m *model) inputs() []candidate {
-	var list []candidate
+	list := m.signatureTensors(false)
+	if list != nil {
+		return list
+	}
 	for _, n := range m.graph.Nodes() {
 		if n.Op() != "Placeholder" && n.Op() != "PlaceholderWithDefault" || len(n.Users()) == 0 || notFed.MatchString(n.Name()) {
 			continue
@@ -100,8 +145,12 @@ var noOutput = map[string]bool{
 	"VarIsInitializedOp": true, "IsVariableInitialized": true, "Switch": true, "NextIteration": true, "ControlTrigger": true,
 }
 
-// outputs returns the tensors that nothing reads, in file order; what a loop leaves behind ranks last.
+// outputs returns the outputs of the model's signatures, or the tensors that nothing reads, in file order; what a loop leaves
+// behind ranks last.
 func (m *model) outputs() []candidate {
+	if list := m.signatureTensors(true); list != nil {
+		return list
+	}
 	var list, exits []candidate
 	for _, n := range m.graph.Nodes() {
 		op := n.Op()
@@ -183,7 +232,7 @@ func (m *model) fetches(f *modelFlags) ([]candidate, error) {
 func (m *model) named(what string, names []string, candidates []candidate) ([]candidate, error) {
 	var list []candidate
 	for _, name := range names {
-		o, err := runtime.Resolve(m.graph, name)
+		o, err := m.resolve(name, what != "--inputs")
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s: %w; %s", what, m.path, err, listCandidates(candidates))
 		}

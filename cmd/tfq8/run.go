@@ -79,7 +79,13 @@ func runRun(ctx context.Context, s *streams, o *runOptions) error {
 	if o.path == "-" && slices.ContainsFunc(o.feeds, func(f string) bool { return strings.HasSuffix(f, "=-") }) {
 		return errors.New("the model and a feed cannot both come from standard input")
 	}
-	m, err := s.openModel(o.path)
+	open := o.options()
+	open.Outputs = append(slices.Clone(o.fetch), open.Outputs...)
+	for _, f := range o.feeds {
+		name, _, _ := strings.Cut(f, "=")
+		open.Inputs = append(open.Inputs, name)
+	}
+	m, err := s.openModel(o.path, open)
 	if err != nil {
 		return err
 	}

@@ -137,7 +137,7 @@ type shownOp struct {
 }
 
 func runShow(s *streams, path string, o *showOptions) error {
-	m, err := s.openModel(path)
+	m, err := s.openModel(path, o.options())
 	if err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func (f *translatorFlags) open(s *streams, path string, opts translate.Options) 
 	if t.streams = f.streams; t.streams == 0 {
 		t.streams = threads
 	}
-	m, err := s.openModel(path)
+	m, err := s.openModel(path, f.options())
 	if err != nil {
 		return nil, err
 	}
