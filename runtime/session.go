@@ -258,6 +258,10 @@ func (s *Session) runLoop(st *step) error {
 		s.share(v.cur, v.init)
 	}
 	for first := true; ; first = false {
+		// A loop may have no steps at all: views of its variables and a constant condition take none.
+		if s.stopped.Load() {
+			return errStopped
+		}
 		if err := s.run(&l.cond); err != nil {
 			return err
 		}
