@@ -84,9 +84,6 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cmd.SetErr(s.err)
 	err := cmd.ExecuteContext(ctx)
 	if flushErr := s.out.Flush(); flushErr != nil && (err == nil || errors.Is(err, errNegative)) {
-		if errors.Is(flushErr, syscall.EPIPE) {
-			return exitError // the reader went away, as head does: it wants no message
-		}
 		err = fmt.Errorf("writing results: %w", flushErr)
 	}
 	switch {
@@ -97,6 +94,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitInterrupted
 	case errors.Is(err, errNegative):
 		return exitNegative
+	case errors.Is(err, syscall.EPIPE):
+		return exitError // the reader went away, as head does: it wants no message
 	}
 	fmt.Fprintf(stderr, "tfq8: %v\n", err)
 	return exitError
