@@ -218,6 +218,7 @@ func (a attention) general(c *call, q, k, v, mask *tensor.Tensor) error {
 
 // score computes q·kᵀ, [m, t]: q's m rows begin at element at and are ldq apart, k is matrix ik.
 func (a *attention) score(c *call, scores []float32, q, k *tensor.Tensor, at, ldq, ik, m, d, t int) {
+	c.count(m, t, d, a.scores.int8)
 	if !a.scores.int8 {
 		c.kernels().MatMulF32Strided(scores, t, tensor.Data[float32](q)[at:], ldq,
 			tensor.Data[float32](k)[ik*t*d:][:t*d], d, true, m, t, d, &c.s.scratch)
@@ -233,6 +234,7 @@ func (a *attention) score(c *call, scores []float32, q, k *tensor.Tensor, at, ld
 
 // weigh computes scores·v of matrix iv, m rows ldd apart in dst.
 func (a *attention) weigh(c *call, dst []float32, ldd int, scores []float32, v *tensor.Tensor, iv, m, t, n int) {
+	c.count(m, n, t, a.out.int8)
 	if !a.out.int8 {
 		c.kernels().MatMulF32Strided(dst, ldd, scores, t, tensor.Data[float32](v)[iv*t*n:][:t*n], n, false, m, n, t, &c.s.scratch)
 		return

@@ -270,6 +270,7 @@ func (p floatProduct) dims(c *call) (m, n int, err error) {
 func (p floatProduct) run(c *call, dst []float32, from, m, n int, ep kernels.Epilogue) error {
 	k := c.in(0).Shape()[1]
 	x := tensor.Data[float32](c.in(0))[from*k:]
+	c.count(m, n, k, false)
 	if p.w != nil {
 		c.kernels().MatMulF32(dst, n, x, k, m, p.w, ep)
 		return nil

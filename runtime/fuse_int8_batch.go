@@ -96,6 +96,7 @@ func (p int8Batch) eval(c *call) error {
 		ldb = k
 	}
 	codes := &c.s.codes
+	c.count(batch.Elements()*m, n, k, true)
 	walkBatch(batch, xb, yb, func(i, ix, iy int) {
 		p.load(c.kernels(), codes, left, signed, ix*m*k, m, k)
 		c.kernels().MatMulInt8Strided(dst[i*m*n:][:m*n], n, codes, right[iy*k*n:][:k*n], ldb, p.adjY, n, p.scale, &c.s.scratch)

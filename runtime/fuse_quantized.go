@@ -226,6 +226,7 @@ func (p quantizedProduct) dims(c *call) (m, n int, err error) {
 func (p quantizedProduct) run(c *call, dst []float32, from, m, n int, ep kernels.Epilogue) error {
 	x := c.in(0)
 	k, codes := p.w.K, &c.s.codes
+	c.count(m, n, k, true)
 	switch {
 	case p.quantize != nil:
 		c.kernels().Quantize(codes, tensor.Data[float32](x)[from*k:], m, k, k, *p.quantize)

@@ -176,6 +176,7 @@ func (r *einsumRun) float() {
 		ldb = cols.ld(k)
 	}
 	r.batches(q.batch, a, b, &out, func(ia, ib, io int) {
+		r.c.count(m, n, k, false)
 		r.c.kernels().MatMulF32Strided(dst[io:], outRows.ld(n), x[ia:], rows.ld(k), y[ib:], ldb, transposed, m, n, k, &r.c.s.scratch)
 	})
 	if !direct {

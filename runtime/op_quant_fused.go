@@ -189,6 +189,7 @@ func (p *fusedQuantized) eval(c *call) error {
 		c.s.product = growFloats(c.s.product, m*n)
 		y = c.s.product
 	}
+	c.count(m, n, w.K, true)
 	c.kernels().MatMulInt8(y, n, &c.s.codes, w, scale, kernels.Epilogue{Bias: bias})
 	for _, s := range p.stages {
 		if s.act != nil {

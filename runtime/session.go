@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/tfq8/tfq8/graphdef"
 	"github.com/tfq8/tfq8/kernels"
@@ -21,8 +20,8 @@ type Observer func(name string, t *tensor.Tensor)
 type Session struct {
 	// Observer, if set, sees the observed tensors.
 	Observer Observer
-	// Timer, if set, is told what each step took; the steps inside a loop are told one by one, the loop is not.
-	Timer func(name, op string, d time.Duration)
+	// Profile, if set, is told what each step took; the steps inside a loop are told one by one, the loop is not.
+	Profile func(StepTime)
 
 	plan       *Plan
 	values     []value
@@ -36,6 +35,7 @@ type Session struct {
 	product    []float32 // scratch of products that are not stored as they are
 	maskRow    []float32 // scratch of attention: a mask of one number, repeated
 	columns    []float32 // scratch of quantized products: scale and bias of each column
+	work       Work
 	stopped    atomic.Bool
 	resources  map[string]any // variables, tables: by their shared name, cleared before each run
 }
@@ -199,15 +199,14 @@ func (s *Session) run(b *block) error {
 			}
 		default:
 			s.call.st = st
-			var start time.Time
-			if s.Timer != nil {
-				start = time.Now()
+			var err error
+			if s.Profile == nil {
+				err = st.eval(&s.call)
+			} else {
+				err = s.timed(st)
 			}
-			if err := st.eval(&s.call); err != nil {
+			if err != nil {
 				return &graphdef.NodeError{Node: st.name, Op: st.op, Err: err}
-			}
-			if s.Timer != nil {
-				s.Timer(st.name, st.op, time.Since(start))
 			}
 		}
 		if s.Observer != nil {
