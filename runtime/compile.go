@@ -142,6 +142,7 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 	}
 	c.foldConstants(p.root)
 	c.specialize(p.root)
+	c.growCaches(p.root)
 	c.hoist(p.root)
 	keep := map[int32]bool{}
 	for _, f := range p.fetches {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/tfq8/tfq8/graphdef"
 	"github.com/tfq8/tfq8/kernels"
@@ -74,7 +75,7 @@ func fuseAttention(f *fusion, n *graphdef.Node) *fusedStep {
 	if a.masked {
 		st.inputs = append(st.inputs, mask)
 	}
-	st.eval = a.eval
+	st.eval, st.attention = a.eval, &a
 	return st
 }
 
@@ -164,7 +165,7 @@ func (a attention) eval(c *call) error {
 		if !same {
 			iq, ik, iv = batchIndex(i, batch, qb), batchIndex(i, batch, kb), batchIndex(i, batch, vb)
 		}
-		a.score(c, scores, q, k, iq*m*d, d, ik, m, d, t)
+		a.score(c, scores, q, iq*m*d, d, matrixOf(k, ik, t*d), m, d, t)
 		switch {
 		case t == 0:
 		case a.masked:
@@ -173,7 +174,7 @@ func (a attention) eval(c *call) error {
 		default:
 			c.kernels().Softmax(scores, scores, m, t)
 		}
-		a.weigh(c, dst[i*m*n:], n, scores, v, iv, m, t, n)
+		a.weigh(c, dst[i*m*n:], n, scores, matrixOf(v, iv, t*n), m, t, n)
 	}
 	return nil
 }
@@ -188,7 +189,7 @@ func (a attention) general(c *call, q, k, v, mask *tensor.Tensor) error {
 	m, d, t, n := qs[len(qs)-2], qs[len(qs)-1], ks[len(ks)-2], vs[len(vs)-1]
 	scores := tensor.New(tensor.Float32, append(batch.Clone(), m, t))
 	walkBatch(batch, qs[:len(qs)-2], ks[:len(ks)-2], func(i, iq, ik int) {
-		a.score(c, tensor.Data[float32](scores)[i*m*t:][:m*t], q, k, iq*m*d, d, ik, m, d, t)
+		a.score(c, tensor.Data[float32](scores)[i*m*t:][:m*t], q, iq*m*d, d, matrixOf(k, ik, t*d), m, d, t)
 	})
 	if err := broadcastAdd(c, scores, mask); err != nil {
 		return err
@@ -211,17 +212,22 @@ func (a attention) general(c *call, q, k, v, mask *tensor.Tensor) error {
 		return err
 	}
 	walkBatch(all, batch, vs[:len(vs)-2], func(i, is, iv int) {
-		a.weigh(c, tensor.Data[float32](out)[i*m*n:], n, tensor.Data[float32](sum)[is*m*t:][:m*t], v, iv, m, t, n)
+		a.weigh(c, tensor.Data[float32](out)[i*m*n:], n, tensor.Data[float32](sum)[is*m*t:][:m*t], matrixOf(v, iv, t*n), m, t, n)
 	})
 	return nil
 }
 
-// score computes q·kᵀ, [m, t]: q's m rows begin at element at and are ldq apart, k is matrix ik.
-func (a *attention) score(c *call, scores []float32, q, k *tensor.Tensor, at, ldq, ik, m, d, t int) {
+// matrixOf returns the bytes of matrix i of t, of n elements.
+func matrixOf(t *tensor.Tensor, i, n int) []byte {
+	size := t.DType().Size()
+	return t.Bytes()[i*n*size:][:n*size]
+}
+
+// score computes q·kᵀ, [m, t]: q's m rows begin at element at and are ldq apart, k is [t, d].
+func (a *attention) score(c *call, scores []float32, q *tensor.Tensor, at, ldq int, k []byte, m, d, t int) {
 	c.count(m, t, d, a.scores.int8)
 	if !a.scores.int8 {
-		c.kernels().MatMulF32Strided(scores, t, tensor.Data[float32](q)[at:], ldq,
-			tensor.Data[float32](k)[ik*t*d:][:t*d], d, true, m, t, d, &c.s.scratch)
+		c.kernels().MatMulF32Strided(scores, t, tensor.Data[float32](q)[at:], ldq, elements[float32](k), d, true, m, t, d, &c.s.scratch)
 		return
 	}
 	if a.scores.unsigned {
@@ -229,18 +235,26 @@ func (a *attention) score(c *call, scores []float32, q, k *tensor.Tensor, at, ld
 	} else {
 		c.kernels().LoadS8(&c.s.codes, tensor.Data[int8](q)[at:], m, d, ldq)
 	}
-	c.kernels().MatMulInt8Strided(scores, t, &c.s.codes, tensor.Data[int8](k)[ik*t*d:][:t*d], d, true, t, a.scores.scale, &c.s.scratch)
+	c.kernels().MatMulInt8Strided(scores, t, &c.s.codes, elements[int8](k), d, true, t, a.scores.scale, &c.s.scratch)
 }
 
-// weigh computes scores·v of matrix iv, m rows ldd apart in dst.
-func (a *attention) weigh(c *call, dst []float32, ldd int, scores []float32, v *tensor.Tensor, iv, m, t, n int) {
+// weigh computes scores·v, v being [t, n], m rows ldd apart in dst.
+func (a *attention) weigh(c *call, dst []float32, ldd int, scores []float32, v []byte, m, t, n int) {
 	c.count(m, n, t, a.out.int8)
 	if !a.out.int8 {
-		c.kernels().MatMulF32Strided(dst, ldd, scores, t, tensor.Data[float32](v)[iv*t*n:][:t*n], n, false, m, n, t, &c.s.scratch)
+		c.kernels().MatMulF32Strided(dst, ldd, scores, t, elements[float32](v), n, false, m, n, t, &c.s.scratch)
 		return
 	}
 	c.kernels().Quantize(&c.s.codes, scores, m, t, t, a.probability)
-	c.kernels().MatMulInt8Strided(dst, ldd, &c.s.codes, tensor.Data[int8](v)[iv*t*n:][:t*n], n, false, n, a.out.scale, &c.s.scratch)
+	c.kernels().MatMulInt8Strided(dst, ldd, &c.s.codes, elements[int8](v), n, false, n, a.out.scale, &c.s.scratch)
+}
+
+// elements returns memory, aligned for T, as a slice of T.
+func elements[T float32 | int8](b []byte) []T {
+	if len(b) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(&b[0])), len(b)/int(unsafe.Sizeof(*new(T))))
 }
 
 // foldedBeams is attention of one query a row, [rows, heads, 1, d], over keys and values that are the same for the beams of a
@@ -280,7 +294,7 @@ func (f *foldedBeams) run(c *call, dst []float32, q, k, v *tensor.Tensor) {
 	for row := 0; row < f.rows; row += f.beams {
 		for h := range f.heads {
 			at := row*f.heads + h
-			f.a.score(c, scores, q, k, at*f.d, f.heads*f.d, at, f.beams, f.d, f.t)
+			f.a.score(c, scores, q, at*f.d, f.heads*f.d, matrixOf(k, at, f.t*f.d), f.beams, f.d, f.t)
 			switch {
 			case f.t == 0:
 			case f.a.masked:
@@ -288,7 +302,7 @@ func (f *foldedBeams) run(c *call, dst []float32, q, k, v *tensor.Tensor) {
 			default:
 				c.kernels().Softmax(scores, scores, f.beams, f.t)
 			}
-			f.a.weigh(c, dst[at*f.n:], f.heads*f.n, scores, v, at, f.beams, f.t, f.n)
+			f.a.weigh(c, dst[at*f.n:], f.heads*f.n, scores, matrixOf(v, at, f.t*f.n), f.beams, f.t, f.n)
 		}
 	}
 }

@@ -70,6 +70,7 @@ type step struct {
 	loop     *loop
 	branch   *branch
 
+	attention  *attention  // what eval computes, if it is that
 	specialize specializer // nil: nothing to prepare once constants are known
 }
 

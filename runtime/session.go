@@ -33,6 +33,9 @@ type Session struct {
 	topk       kernels.TopKScratch
 	codes      kernels.Codes
 	product    []float32 // scratch of products that are not stored as they are
+	caches     []*rowCache // not in use
+	lists      []float32   // scratch of attention over a rowCache
+	parents    []int32
 	maskRow    []float32 // scratch of attention: a mask of one number, repeated
 	columns    []float32 // scratch of quantized products: scale and bias of each column
 	work       Work
@@ -48,6 +51,9 @@ type value struct {
 	buf  *buffer
 	dead bool
 	rep  repeat
+	// cache, if set, holds the elements in place of t, which then has the dtype and shape alone. Compile sees to it that
+	// only steps that know of it read such a slot.
+	cache *rowCache
 }
 
 // repeat says that a value's elements, in row-major order, are runs of chunk elements each of which stands there times times in
@@ -145,18 +151,21 @@ func (s *Session) takeOut(v *value) *tensor.Tensor {
 // reset releases every slot, so that the next run starts clean.
 func (s *Session) reset() {
 	for i := range s.values {
-		if v := &s.values[i]; v.buf != nil {
-			s.arena.release(v.buf)
-			v.buf = nil
-		}
+		s.release(int32(i))
 	}
 }
 
 // release ends the life of a slot's value.
 func (s *Session) release(slot int32) {
-	if v := &s.values[slot]; v.buf != nil {
+	v := &s.values[slot]
+	if v.buf != nil {
 		s.arena.release(v.buf)
 		v.buf = nil
+	}
+	if v.cache != nil {
+		v.cache.free(&s.arena)
+		s.caches = append(s.caches, v.cache)
+		v.cache = nil
 	}
 }
 
@@ -305,13 +314,14 @@ func (s *Session) advance(l *loop) {
 			n.buf.refs++
 		}
 		s.moved = append(s.moved, *n)
+		n.cache = nil // it moves, there being one holder of each
 		// The header's dimensions may lie in a slot that is about to change.
 		copy(s.moved[len(s.moved)-1].dims[:], n.t.Shape())
 	}
 	for i, v := range l.vars {
 		s.release(v.cur)
 		c, m := &s.values[v.cur], &s.moved[base+i]
-		c.buf, c.dead, c.rep = m.buf, m.dead, m.rep
+		c.buf, c.dead, c.rep, c.cache = m.buf, m.dead, m.rep, m.cache
 		if m.t.Refs() != nil || m.t.Strings() != nil {
 			c.t = m.t
 			continue
