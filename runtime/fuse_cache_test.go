@@ -1,0 +1,158 @@
+package runtime_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/tfq8/tfq8/graphdef"
+	"github.com/tfq8/tfq8/runtime"
+	"github.com/tfq8/tfq8/tensor"
+)
+
+// beamLoop is the heart of a beam search: keys and values grow by a step in each iteration, every row attends to what it has
+// seen, and the rows take each other's places. Six rows, two heads, depth four. The sum of what attention gives comes out.
+const beamLoop = `
+keys0 = Placeholder[dtype=float, shape=6x2x?x4]()
+values0 = Placeholder[dtype=float, shape=6x2x?x4]()
+news = Placeholder[dtype=float, shape=?x6x2x1x4]()
+places = Placeholder[dtype=int32, shape=?x2x3x2]()
+mask = Placeholder[dtype=float, shape=%s]()
+zero = Const[value=int32 0]()
+sum0 = Const[value=float 6x2x1x4 fill 0]()
+steps = Const[value=int32 5]()
+i_in = Enter[frame_name="f"](zero)
+sum_in = Enter[frame_name="f"](sum0)
+k_in = Enter[frame_name="f"](keys0)
+v_in = Enter[frame_name="f"](values0)
+news_in = Enter[frame_name="f", is_constant=true](news)
+places_in = Enter[frame_name="f", is_constant=true](places)
+mask_in = Enter[frame_name="f", is_constant=true](mask)
+steps_in = Enter[frame_name="f", is_constant=true](steps)
+i = Merge(i_in, i_next)
+sum = Merge(sum_in, sum_next)
+k = Merge(k_in, k_next)
+v = Merge(v_in, v_next)
+less = Less(i, steps_in)
+cond = LoopCond(less)
+i_sw = Switch(i, cond)
+sum_sw = Switch(sum, cond)
+k_sw = Switch(k, cond)
+v_sw = Switch(v, cond)
+axis0 = Const[value=int32 0](^i_sw)
+one = Const[value=int32 1](^i_sw)
+axis2 = Const[value=int32 2](^i_sw)
+split = Const[value=int32 [2, 3, 2, -1, 4]](^i_sw)
+flat = Const[value=int32 [6, 2, -1, 4]](^i_sw)
+new = GatherV2(news_in, i_sw:1, axis0)
+place = GatherV2(places_in, i_sw:1, axis0)
+keys = ConcatV2(k_sw:1, new, axis2)
+twice = AddV2(new, new)
+values = ConcatV2(v_sw:1, twice, axis2)
+scores = BatchMatMulV2[adj_y=true](new, keys)
+masked = AddV2(scores, mask_in)
+soft = Softmax(masked)
+attended = BatchMatMulV2(soft, values)
+sum_next_value = AddV2(sum_sw:1, attended)
+ks = Reshape(keys, split)
+kg = GatherNd(ks, place)
+kf = Reshape(kg, flat)
+vs = Reshape(values, split)
+vg = GatherNd(vs, place)
+vf = Reshape(vg, flat)
+i_next_value = AddV2(i_sw:1, one)
+i_next = NextIteration(i_next_value)
+sum_next = NextIteration(sum_next_value)
+k_next = NextIteration(kf)
+v_next = NextIteration(vf)
+out = Exit(sum_sw)
+`
+
+// TestGrowingCaches compares loops that hold keys and values in caches with what the nodes say one by one, for beams that stay
+// within their sentence, that do not, and with values that are not finite.
+func TestGrowingCaches(t *testing.T) {
+	for _, mask := range []string{"scalar", "6x1x1x1", "1x1x6x1"} {
+		for _, kind := range []string{"plain", "longer start", "across", "infinite"} {
+			if mask == "1x1x6x1" && kind != "plain" {
+				continue
+			}
+			t.Run(mask+" "+kind, func(t *testing.T) {
+				r := rand.New(rand.NewPCG(7, 7))
+				start := 0
+				if kind == "longer start" {
+					start = 2
+				}
+				feeds := map[string]*tensor.Tensor{
+					"keys0":   randomFloats(r, 6, 2, start, 4),
+					"values0": randomFloats(r, 6, 2, start, 4),
+					"news":    randomFloats(r, 5, 6, 2, 1, 4),
+				}
+				switch mask {
+				case "scalar":
+					feeds["mask"] = tensor.Scalar[float32](0.5)
+				case "6x1x1x1":
+					feeds["mask"] = randomFloats(r, 6, 1, 1, 1)
+				default:
+					feeds["mask"] = randomFloats(r, 1, 1, 6, 1)
+				}
+				if kind == "infinite" {
+					tensor.Data[float32](feeds["news"])[50] = float32(math.Inf(1))
+				}
+				p := tensor.New(tensor.Int32, tensor.Shape{5, 2, 3, 2})
+				for i := range p.Len() / 2 {
+					sentence := int32(i / 3 % 2)
+					if kind == "across" && i == 13 {
+						sentence = 1 - sentence
+					}
+					tensor.Data[int32](p)[2*i], tensor.Data[int32](p)[2*i+1] = sentence, int32(r.IntN(3))
+				}
+				feeds["places"] = p
+				g, err := graphdef.Parse(fmt.Sprintf(beamLoop, mask))
+				if err != nil {
+					t.Fatal(err)
+				}
+				run := func(opts runtime.CompileOptions) (*tensor.Tensor, map[string]bool) {
+					opts.Fetches = []string{"out"}
+					plan, err := runtime.Compile(g, opts)
+					if err != nil {
+						t.Fatal(err)
+					}
+					s := plan.NewSession()
+					ops := map[string]bool{}
+					s.Profile = func(st runtime.StepTime) { ops[st.Op] = true }
+					var got *tensor.Tensor
+					for range 2 { // the second time on the buffers of the first
+						out, err := s.Run(context.Background(), feeds)
+						if err != nil {
+							t.Fatal(err)
+						}
+						got = out["out"]
+					}
+					return got, ops
+				}
+				want, _ := run(runtime.CompileOptions{NoFusion: true})
+				got, ops := run(runtime.CompileOptions{})
+				if !ops["CacheReorder"] || !ops["CachedAttention"] || !ops["CacheAppend"] {
+					t.Errorf("steps ran = %v, want those of caches", ops)
+				}
+				for i, w := range tensor.Data[float32](want) {
+					g := tensor.Data[float32](got)[i]
+					if math.Abs(float64(g-w)) > 1e-6*(1+math.Abs(float64(w))) || (w != w) != (g != g) {
+						t.Errorf("element %d = %v, want %v", i, g, w)
+					}
+				}
+			})
+		}
+	}
+}
+
+// randomFloats returns a tensor of numbers in [-1, 1).
+func randomFloats(r *rand.Rand, shape ...int) *tensor.Tensor {
+	t := tensor.New(tensor.Float32, shape)
+	for i := range tensor.Data[float32](t) {
+		tensor.Data[float32](t)[i] = 2*r.Float32() - 1
+	}
+	return t
+}
