@@ -32,6 +32,8 @@ var randomOps = map[string]op{
 		-> output dtype; Tshape=int32`, shapeFromFirst),
 	"StatelessRandomUniformFullInt": def(`shape T, seed Tseed -> output dtype; dtype=uint64, T=int32, Tseed=int64`,
 		shapeFromFirst),
+	"StatelessRandomUniformFullIntV2": def(`shape Tshape, key uint64, counter uint64, alg int32 -> output dtype;
+		dtype=uint64, Tshape=int32`, shapeFromFirst),
 	"StatelessTruncatedNormal": def(`shape T, seed Tseed -> output dtype; dtype=float, T=int32, Tseed=int64`,
 		shapeFromFirst),
 	"StatelessTruncatedNormalV2": def(`shape Tshape, key uint64, counter uint64, alg int32 -> output dtype; dtype=float,

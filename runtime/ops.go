@@ -6,7 +6,7 @@ import "maps"
 func families() []map[string]evaluator {
 	return []map[string]evaluator{
 		elementwiseOps, castOps, reduceOps, argOps, cumulativeOps, segmentOps, countOps,
-		matrixOps, softmaxOps, normOps, lossOps, convOps, poolOps, fusedOps, shapeOps, indexOps, controlOps, quantOps,
+		matrixOps, softmaxOps, normOps, lossOps, convOps, poolOps, fusedOps, randomOps, shapeOps, indexOps, controlOps, quantOps,
 		stringOps, raggedOps, tableOps,
 	}
 }
