@@ -67,7 +67,7 @@ func (r *Report) StopRates() (a, b float64) {
 const (
 	leastEqual = 0.5  // share of tokens that must be equal
 	leastStops = 0.98 // share of the stops of a that b must have
-	mostError  = 1.0  // relative error of float outputs; above, zeros would be the better answer
+	mostError  = 0.9  // relative error of float outputs; at 1, zeros would do as well
 )
 
 // Collapse says why b is no longer the model that a is; empty if it is. The error of float outputs decides only where there

@@ -83,9 +83,18 @@ func Load(path string) (*Case, error) {
 	return c, nil
 }
 
-// Read decodes a case file, whose bytes it keeps.
+// Read decodes a case file, whose bytes it keeps: a binary GraphDef, or one of the forms of text that package graphdef reads.
 func Read(b []byte) (*Case, error) {
-	g, err := graphdef.Read(b)
+	var g *graphdef.Graph
+	var err error
+	switch graphdef.Sniff(b) {
+	case graphdef.FormPbtxt:
+		g, err = graphdef.ReadPbtxt(b)
+	case graphdef.FormText:
+		g, err = graphdef.Parse(string(b))
+	default:
+		g, err = graphdef.Read(b)
+	}
 	if err != nil {
 		return nil, err
 	}
