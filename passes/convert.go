@@ -31,6 +31,8 @@ type Options struct {
 	Target     Target
 	// ReduceRange keeps weight codes within ±64, for engines that add pairs of products in 16 bits.
 	ReduceRange bool
+	// FloatEmbeddings leaves the tables that embedding lookups read in FP32, at the price of a larger file.
+	FloatEmbeddings bool
 	// Exclude are patterns of product nodes that stay in FP32. A pattern that matches none is an error.
 	Exclude []*regexp.Regexp
 	// Threads, Kernels and MaxBytes are for calibration; see Calibration.
@@ -70,7 +72,9 @@ func Convert(ctx context.Context, g *graphdef.Graph, opts Options) (*Result, err
 	if err != nil {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
-	c := &conversion{opts: opts, g: g.Clone(), hash: hash, env: &Env{Target: opts.Target, ReduceRange: opts.ReduceRange, account: newAccount()}}
+	c := &conversion{opts: opts, g: g.Clone(), hash: hash, env: &Env{
+		Target: opts.Target, ReduceRange: opts.ReduceRange, FloatEmbeddings: opts.FloatEmbeddings, account: newAccount(),
+	}}
 	if err := c.run(ctx); err != nil {
 		return nil, fmt.Errorf("convert: %w", err)
 	}

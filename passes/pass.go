@@ -53,6 +53,8 @@ type Env struct {
 	Target Target
 	// ReduceRange keeps weight codes within ±64, so that engines which add pairs of products in 16 bits do not saturate.
 	ReduceRange bool
+	// FloatEmbeddings leaves tables that lookups read in FP32.
+	FloatEmbeddings bool
 	// Excluded reports whether a product, by the name of its node, is to stay in FP32.
 	Excluded func(node string) bool
 	// Thresholds are the calibrated ranges of tensors, by name; NotFinite says of others why calibration gave none. Both are

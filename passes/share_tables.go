@@ -9,17 +9,26 @@ import (
 	"github.com/tfq8/tfq8/tensor"
 )
 
-// ShareTables makes an embedding lookup read the INT8 codes that the output projection has of the same table, so that the
-// file holds the table once and not in both forms:
+// ShareTables makes an embedding lookup read INT8 codes:
 //
 //	GatherV2(table, ids)   becomes   Mul(Cast(Bitcast(GatherV2(table8, ids))), scale of each row or column)
 //
-// A table that something else reads in FP32 as well stays.
+// those that the output projection has of the same table, so that the file holds the table once and not in both forms; a table of
+// its own gets codes with a scale a row. A table that something else reads in FP32 as well stays, and so do small ones and those
+// that 8 bits do not hold. With Env.FloatEmbeddings all stay.
 var ShareTables = Pass{
 	Name: "share-tables",
-	Doc:  "look embeddings up in the INT8 weights that a product already holds",
+	Doc:  "look embeddings up in INT8 codes, those that a product already holds where there is one",
 	Run:  shareTables,
 }
+
+const (
+	// leastTable is the number of elements below which a table that only lookups read is not worth its three more nodes.
+	leastTable = 4096
+	// mostRowError bounds the relative error of those elements of a row that are less than a quarter of its largest. In a normal
+	// row they are 2 % off. Where one element is a hundred times the others, 8 bits do not hold these.
+	mostRowError = 0.1
+)
 
 // table is a Const that has an INT8 form in the graph.
 type table struct {
@@ -29,27 +38,84 @@ type table struct {
 }
 
 func shareTables(_ context.Context, g *graphdef.Graph, env *Env) error {
-	tree, err := flow.Analyze(g)
-	if err != nil {
-		return err
+	if env.FloatEmbeddings {
+		return nil
 	}
-	place := newPlacer(g, tree, env.pass)
-	tables := quantizedTables(g, tree)
-	for _, w := range slices.Clone(g.Nodes()) {
-		t, ok := tables[w.Name()]
-		if !ok || w.Op() != "Const" || env.isFixed(w) {
-			continue
-		}
-		if lookups, ok := onlyLookups(w, tree, env); ok {
-			for _, n := range lookups {
-				if err := t.lookUp(n, place, tree); err != nil {
-					return err
-				}
-				env.Rewrote()
-			}
+	for _, s := range env.scopes(g) {
+		if err := s.shareTables(); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func (s *scope) shareTables() error {
+	tree, err := flow.Analyze(s.g)
+	if err != nil {
+		return err
+	}
+	place := newPlacer(s.g, tree, s.pass)
+	tables := quantizedTables(s.g, tree)
+	for _, w := range slices.Clone(s.g.Nodes()) {
+		if w.Op() != "Const" || s.fixed(w) || s.fed(w) {
+			continue
+		}
+		lookups, ok := s.onlyLookups(w, tree)
+		if !ok || len(lookups) == 0 {
+			continue
+		}
+		t := tables[w.Name()]
+		if t == nil {
+			if t = ownTable(w, place); t == nil {
+				continue
+			}
+		}
+		for _, n := range lookups {
+			if err := t.lookUp(n, place, tree); err != nil {
+				return err
+			}
+			s.env.Rewrote()
+		}
+	}
+	return nil
+}
+
+// ownTable adds codes for table w, one scale a row; nil where w should stay.
+func ownTable(w *graphdef.Node, place *placer) *table {
+	value, err := w.Tensor("value")
+	if err != nil || value.DType() != tensor.Float32 || value.Rank() != 2 || value.Len() < leastTable {
+		return nil
+	}
+	q, err := quantizeWeights(value, true, 127)
+	if err != nil || !holdsRows(q, value) {
+		return nil
+	}
+	codes := place.constant(w.Name()+"/qint8_rows", q.codes, nil)
+	codes.Node.SetAttr(weightsOfAttr, graphdef.StringAttr(w.Name()))
+	for _, c := range w.Controls() {
+		codes.Node.AddControl(c)
+	}
+	return &table{codes: codes.Node, limit: q.limit, rows: true}
+}
+
+// holdsRows reports whether the codes of each row of value are close to it where it is small.
+func holdsRows(q *quantizedWeights, value *tensor.Tensor) bool {
+	x, codes, cols := tensor.Data[float32](value), tensor.Data[int8](q.codes), value.Shape()[1]
+	for i, limit := range q.limit {
+		var off, energy float64
+		for j := i * cols; j < (i+1)*cols; j++ {
+			if max(x[j], -x[j]) > limit/4 {
+				continue
+			}
+			d := float64(x[j]) - float64(codes[j])*float64(limit)/127
+			off += d * d
+			energy += float64(x[j]) * float64(x[j])
+		}
+		if off > mostRowError*mostRowError*energy {
+			return false
+		}
+	}
+	return true
 }
 
 // quantizedTables finds the INT8 weights of g by the name of the Const they were made of.
@@ -79,7 +145,7 @@ func quantizedTables(g *graphdef.Graph, tree *flow.Tree) map[string]*table {
 }
 
 // onlyLookups returns the lookups that read w along its first dimension; false where w has any other reader.
-func onlyLookups(w *graphdef.Node, tree *flow.Tree, env *Env) (lookups []*graphdef.Node, ok bool) {
+func (s *scope) onlyLookups(w *graphdef.Node, tree *flow.Tree) (lookups []*graphdef.Node, ok bool) {
 	for _, u := range w.Users() {
 		n := u.Node
 		switch {
@@ -87,11 +153,11 @@ func onlyLookups(w *graphdef.Node, tree *flow.Tree, env *Env) (lookups []*graphd
 			return nil, false
 		case u.Input == 0 && (n.Op() == "GatherV2" || n.Op() == "Gather") && alongRows(n, tree):
 			lookups = append(lookups, n)
-		case n.Op() == "Identity" || n.Op() == "Enter":
-			if env.isFixed(n) {
+		case n.Op() == "Identity" || n.Op() == "Enter" && tree.Source(n.Out(0)) == w.Out(0):
+			if s.fixed(n) {
 				return nil, false
 			}
-			more, ok := onlyLookups(n, tree, env)
+			more, ok := s.onlyLookups(n, tree)
 			if !ok {
 				return nil, false
 			}

@@ -38,6 +38,7 @@ var update = flag.Bool("update", false, "rewrite the wanted graphs of testdata/*
 //	sparse NAME           the class of that range
 //	exclude REGEXP        products to leave alone
 //	reduce-range          weights within ±64
+//	float-embeddings      tables of lookups stay
 //	quantizes [LOSS]      the answers change: their relative error is at most LOSS, or mostLoss
 //
 // In the graphs, marks of passes are left out: that each changed node has one is tested for all cases. (same) says that the
@@ -51,6 +52,7 @@ type testCase struct {
 	thresholds        map[string]calib.Threshold
 	exclude           *regexp.Regexp
 	reduce, quantizes bool
+	float             bool
 	loss              float64
 	in, want, notes   string
 }
@@ -116,6 +118,8 @@ func readCase(t *testing.T, path string) *testCase {
 			c.exclude = regexp.MustCompile(w[1])
 		case "reduce-range":
 			c.reduce = true
+		case "float-embeddings":
+			c.float = true
 		case "quantizes":
 			c.quantizes, c.loss = true, mostLoss
 			if len(w) > 1 {
@@ -134,7 +138,7 @@ func readCase(t *testing.T, path string) *testCase {
 // run runs the passes on g and returns what they noted.
 func (c *testCase) run(t *testing.T, g *graphdef.Graph) (rewrites int, notes string) {
 	t.Helper()
-	env := &Env{account: newAccount(), Target: c.target, ReduceRange: c.reduce, Thresholds: c.thresholds}
+	env := &Env{account: newAccount(), Target: c.target, ReduceRange: c.reduce, FloatEmbeddings: c.float, Thresholds: c.thresholds}
 	if c.exclude != nil {
 		env.Excluded = c.exclude.MatchString
 	}
