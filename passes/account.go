@@ -114,9 +114,18 @@ var productOps = map[string]bool{
 	"MatMul": true, "BatchMatMul": true, "BatchMatMulV2": true, "BatchMatMulV3": true, "Einsum": true,
 }
 
-// isProduct reports whether n is a candidate: an Einsum of one operand only moves and adds.
+// isProduct reports whether n is a candidate: a contraction. An Einsum that sums over nothing that both operands have only
+// multiplies elements.
 func isProduct(n *graphdef.Node) bool {
-	return productOps[n.Op()] && (n.Op() != "Einsum" || n.NumInputs() == 2)
+	if n.Op() != "Einsum" {
+		return productOps[n.Op()]
+	}
+	equation, err := n.Str("equation")
+	if err != nil || n.NumInputs() != 2 {
+		return false
+	}
+	c, ok := parseContraction(equation)
+	return !ok || slices.ContainsFunc(c.x, func(l rune) bool { return slices.Contains(c.y, l) && !slices.Contains(c.out, l) })
 }
 
 // qualified returns the name by which reports know a node: its own, after that of the function whose body it is in, if any, and

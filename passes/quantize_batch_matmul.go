@@ -89,7 +89,7 @@ func (q *quantizer) twoActivations(n *graphdef.Node) {
 	case q.env.excluded(name):
 		leave(Excluded, fmt.Sprintf("an exclude pattern matches %q", q.env.account.first(name)))
 		return
-	case err != nil || len(types) != 2 || types[0] != tensor.Float32 || types[1] != tensor.Float32:
+	case err != nil || len(types) != 2 || types[0] != types[1] || !castable(types[0]):
 		leave(NotFloat, fmt.Sprintf("dtypes are %v", types))
 		return
 	case q.env.Target != TFQ8:
@@ -113,19 +113,19 @@ func (q *quantizer) twoActivations(n *graphdef.Node) {
 		}
 		ranges[i] = t
 	}
-	q.replacePair(n, p, ranges)
+	q.replacePair(n, p, types[0], ranges)
 	q.env.Quantized(name)
 	q.env.Rewrote()
 }
 
-// replacePair puts a BatchMatMulV3 of codes in the place of n.
-func (q *quantizer) replacePair(n *graphdef.Node, p pairwise, ranges [2]calib.Threshold) {
+// replacePair puts a BatchMatMulV3 of codes in the place of n, a product of dtype d.
+func (q *quantizer) replacePair(n *graphdef.Node, p pairwise, d tensor.DType, ranges [2]calib.Threshold) {
 	name := n.Name()
 	var in [2]*quantizedInput
 	var codes [2]graphdef.Output
 	for i, o := range n.Inputs() {
 		// The product instructions take one unsigned operand: the left one.
-		in[i] = q.codesFor(o, ranges[i], i == 0)
+		in[i] = q.codesFor(q.wide(o, d), ranges[i], i == 0)
 		codes[i] = q.transposedOf(q.bits(in[i]), plain(in[i].dtype), p.perms[i])
 	}
 	product := q.place.add(name+"/int32", "BatchMatMulV3", codes[0], codes[1])
@@ -142,8 +142,11 @@ func (q *quantizer) replacePair(n *graphdef.Node, p pairwise, ranges [2]calib.Th
 	scale := in[0].limit / in[0].levels() * (in[1].limit / in[1].levels())
 	m := q.place.add(name+"/scaled", "Mul", sums, q.place.constant(name+"/scale", tensor.Scalar(scale), q.tree.Of(n)))
 	m.SetAttr("T", graphdef.TypeAttr(tensor.Float32))
+	if d != tensor.Float32 {
+		m = q.cast(name+"/narrow", m.Out(0), tensor.Float32, d).Node
+	}
 	if p.outPerm != nil {
-		m = q.transpose(name+"/ordered", m.Out(0), tensor.Float32, p.outPerm).Node
+		m = q.transpose(name+"/ordered", m.Out(0), d, p.outPerm).Node
 	}
 	m.Device = n.Device
 	q.takeOver(ending{chain: []*graphdef.Node{n}}, m)

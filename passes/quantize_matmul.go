@@ -200,15 +200,26 @@ func (q *quantizer) rowsOf(d *dense) graphdef.Output {
 	if o, ok := q.rows[key]; ok {
 		return o
 	}
-	o := q.transposedOf(d.x, d.dtype, d.perm)
-	if d.dtype != tensor.Float32 {
-		o = q.cast(baseName(o)+"/wide", o, d.dtype, tensor.Float32)
-	}
+	o := q.wide(q.transposedOf(d.x, d.dtype, d.perm), d.dtype)
 	if !d.matrix {
 		shape := tensor.FromSlice(tensor.Shape{2}, []int32{-1, int32(d.k)})
 		name := fmt.Sprintf("rows_of_%d", d.k)
 		o = q.reshape(baseName(o)+"/"+name, o, q.place.constant(name, shape, q.tree.Of(d.x.Node)))
 	}
+	q.rows[key] = o
+	return o
+}
+
+// wide returns x, of dtype d, as float.
+func (q *quantizer) wide(x graphdef.Output, d tensor.DType) graphdef.Output {
+	if d == tensor.Float32 {
+		return x
+	}
+	key := rowsKey{x: x, k: -3}
+	if o, ok := q.rows[key]; ok {
+		return o
+	}
+	o := q.cast(baseName(x)+"/wide", x, d, tensor.Float32)
 	q.rows[key] = o
 	return o
 }
