@@ -151,7 +151,7 @@ func (c *ShapeContext) set(i int, s tensor.PartialShape) {
 }
 
 // maxDim bounds dimensions so that their products with one another fit an int64.
-const maxDim = 1 << 40
+const maxDim = min(1<<40, math.MaxInt)
 
 // product multiplies dimensions; it is unknown where one of them is, or the product is beyond all memory.
 func product(dims ...int) int {

@@ -40,8 +40,14 @@ func sizeClass(n int) (class uint8, size int) {
 	return uint8((e-6)*4 + q + 1), 1<<e + (q+1)*quarter
 }
 
+// mostBytes is more than any machine has for one tensor, and little enough for the allocator to answer.
+const mostBytes int64 = 1 << 40
+
 // get returns a buffer of at least n bytes with one reference; its contents are arbitrary but initialized.
 func (a *arena) get(n int) (*buffer, error) {
+	if int64(n) > mostBytes {
+		return nil, &LimitError{int64(n), mostBytes}
+	}
 	class, size := sizeClass(n)
 	if a.max > 0 && a.inUse+int64(size) > a.max {
 		return nil, &LimitError{a.inUse + int64(size), a.max}

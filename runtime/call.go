@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/tfq8/tfq8/graphdef"
@@ -47,6 +48,9 @@ func (c *call) newLayout() *layout {
 	return l
 }
 
+// maxRank is TensorFlow's bound on ranks.
+const maxRank = 254
+
 // alloc gives output i memory of its own for shape; the contents are arbitrary. shape is copied.
 func (c *call) alloc(i int, d tensor.DType, shape tensor.Shape) (*tensor.Tensor, error) {
 	return c.allocOver(i, d, shape, 0)
@@ -62,6 +66,9 @@ func (c *call) allocOver(i int, d tensor.DType, shape tensor.Shape, over uint64)
 	n, err := shape.CheckedElements()
 	if err != nil {
 		return nil, err
+	}
+	if len(shape) > maxRank {
+		return nil, fmt.Errorf("result has %d dimensions, want at most %d", len(shape), maxRank)
 	}
 	if d.Size() == 0 {
 		if n > math.MaxInt/stringBytes {

@@ -64,10 +64,7 @@ func scatterNdOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 	}
 	return func(c *call) error {
 		var dims [8]int
-		if c.in(2).Rank() != 1 {
-			return fmt.Errorf("shape has shape %v, want a vector", c.in(2).Shape().Clone())
-		}
-		shape, err := appendInts(dims[:0], c.in(2), "shape")
+		shape, err := vectorInts(dims[:0], c.in(2), "shape")
 		if err != nil {
 			return err
 		}

@@ -105,7 +105,7 @@ func uniqueOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 			case a.Rank() > 1 || a.Len() > 1:
 				return fmt.Errorf("axis has shape %v, want a vector of at most one element", a.Shape().Clone())
 			case a.Len() == 1:
-				v, err := scalarInt(a, "axis")
+				v, err := oneInt(a, "axis")
 				if err != nil {
 					return err
 				}

@@ -27,9 +27,6 @@ func topKOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 	return func(c *call) error {
 		x, k := c.in(0), fixed
 		if c.numIn() > 1 {
-			if c.in(1).Rank() != 0 {
-				return fmt.Errorf("k has shape %v, want a scalar", c.in(1).Shape().Clone())
-			}
 			var err error
 			if k, err = scalarInt(c.in(1), "k"); err != nil {
 				return err

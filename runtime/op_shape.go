@@ -167,8 +167,24 @@ func appendInts(dst []int, t *tensor.Tensor, what string) ([]int, error) {
 	return dst, nil
 }
 
-// scalarInt returns the value of t, one element of int16, int32 or int64 that what names.
+// vectorInts is appendInts for what must be a vector.
+func vectorInts(dst []int, t *tensor.Tensor, what string) ([]int, error) {
+	if t.Rank() != 1 {
+		return dst, fmt.Errorf("%s has shape %v, want a vector", what, t.Shape().Clone())
+	}
+	return appendInts(dst, t, what)
+}
+
+// scalarInt returns the value of t, a scalar of int16, int32 or int64 that what names.
 func scalarInt(t *tensor.Tensor, what string) (int, error) {
+	if t.Rank() != 0 {
+		return 0, fmt.Errorf("%s has shape %v, want a scalar", what, t.Shape().Clone())
+	}
+	return oneInt(t, what)
+}
+
+// oneInt is scalarInt for what may have dimensions, but has one element.
+func oneInt(t *tensor.Tensor, what string) (int, error) {
 	if t.Len() == 1 {
 		switch t.DType() {
 		case tensor.Int32:
@@ -179,7 +195,7 @@ func scalarInt(t *tensor.Tensor, what string) (int, error) {
 			return int(tensor.Data[int16](t)[0]), nil
 		}
 	}
-	return 0, fmt.Errorf("%s is %v %v, want an int16, int32 or int64 scalar", what, t.DType(), t.Shape().Clone())
+	return 0, fmt.Errorf("%s is %v %v, want one int16, int32 or int64", what, t.DType(), t.Shape().Clone())
 }
 
 // resolveAxis returns axis counted from the front; rank is that of the tensor it counts in.

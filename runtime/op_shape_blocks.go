@@ -94,10 +94,7 @@ func batchSpaceOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 		block := fixed
 		if fixed == nil {
 			var err error
-			if c.in(1).Rank() != 1 {
-				return fmt.Errorf("block_shape has shape %v, want a vector", c.in(1).Shape().Clone())
-			}
-			if block, err = appendInts(nil, c.in(1), "block_shape"); err != nil {
+			if block, err = vectorInts(nil, c.in(1), "block_shape"); err != nil {
 				return err
 			}
 			edges = c.in(2)

@@ -40,10 +40,7 @@ func emptyOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 	}
 	return func(c *call) error {
 		var dims [8]int
-		if c.in(0).Rank() != 1 {
-			return fmt.Errorf("shape has shape %v, want a vector", c.in(0).Shape().Clone())
-		}
-		shape, err := appendInts(dims[:0], c.in(0), "shape")
+		shape, err := vectorInts(dims[:0], c.in(0), "shape")
 		if err != nil {
 			return err
 		}

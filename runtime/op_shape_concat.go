@@ -179,7 +179,7 @@ func concatOffsetOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 		at := 0
 		for i := 1; i < c.numIn(); i++ {
 			x := c.in(i)
-			shape, err := appendInts(nil, x, "shape")
+			shape, err := vectorInts(nil, x, "shape")
 			if err != nil {
 				return err
 			}

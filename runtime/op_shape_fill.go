@@ -31,7 +31,7 @@ func fillOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 			return fmt.Errorf("value has shape %v, want a scalar", v.Shape().Clone())
 		}
 		var dims [8]int
-		shape, err := appendInts(dims[:0], c.in(0), "dims")
+		shape, err := vectorInts(dims[:0], c.in(0), "dims")
 		if err != nil {
 			return err
 		}
@@ -97,7 +97,7 @@ func rangeOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 	return func(c *call) error {
 		a, b, d := c.in(0), c.in(1), c.in(2)
 		for i, x := range []*tensor.Tensor{a, b, d} {
-			if x.Len() != 1 || x.DType() != a.DType() {
+			if x.Rank() != 0 || x.DType() != a.DType() {
 				return fmt.Errorf("input %d is %v %v, want a scalar of %v", i, x.DType(), x.Shape().Clone(), a.DType())
 			}
 		}

@@ -14,11 +14,14 @@ import (
 // with at most one -1, which stands for what is left. A 0 is a dimension of no elements, not a copied one.
 func reshapeTo(dst tensor.Shape, elements int, spec *tensor.Tensor) (tensor.Shape, error) {
 	base := len(dst)
-	out, err := appendInts(dst, spec, "shape")
+	out, err := vectorInts(dst, spec, "shape")
 	if err != nil {
 		return dst, err
 	}
 	dims := out[base:]
+	if len(dims) > maxRank {
+		return dst, fmt.Errorf("shape has %d dimensions, want at most %d", len(dims), maxRank)
+	}
 	infer, known := -1, 1
 	empty := false
 	for i, d := range dims {
@@ -83,7 +86,7 @@ func reshapeOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 func expandDimsOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 	return func(c *call) error {
 		x := c.in(0)
-		axis, err := scalarInt(c.in(1), "dim")
+		axis, err := oneInt(c.in(1), "dim")
 		if err != nil {
 			return err
 		}

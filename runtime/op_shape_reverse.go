@@ -38,10 +38,7 @@ func reverseOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 			return moveTo(c, x, s, l)
 		}
 		var axesBuf [8]int
-		if which.Rank() != 1 {
-			return fmt.Errorf("axis has shape %v, want a vector", which.Shape().Clone())
-		}
-		axes, err := appendInts(axesBuf[:0], which, "axis")
+		axes, err := vectorInts(axesBuf[:0], which, "axis")
 		if err != nil {
 			return err
 		}

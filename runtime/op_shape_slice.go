@@ -14,11 +14,11 @@ func sliceOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 		x := c.in(0)
 		s := x.Shape()
 		var beginBuf, sizeBuf, dstBuf, srcBuf, dimsBuf [8]int
-		begin, err := appendInts(beginBuf[:0], c.in(1), "begin")
+		begin, err := vectorInts(beginBuf[:0], c.in(1), "begin")
 		if err != nil {
 			return err
 		}
-		size, err := appendInts(sizeBuf[:0], c.in(2), "size")
+		size, err := vectorInts(sizeBuf[:0], c.in(2), "size")
 		if err != nil {
 			return err
 		}
@@ -119,15 +119,15 @@ type stridedBuffers struct{ begin, end, stride, shape, dense []int }
 // Both lie in the call's scratch.
 func (spec stridedSpec) resolve(c *call, s tensor.Shape, beginT, endT, strideT *tensor.Tensor) (tensor.Shape, *layout, error) {
 	buf, l := &c.slice, c.newLayout()
-	begin, err := appendInts(buf.begin[:0], beginT, "begin")
+	begin, err := vectorInts(buf.begin[:0], beginT, "begin")
 	if err != nil {
 		return nil, l, err
 	}
-	end, err := appendInts(buf.end[:0], endT, "end")
+	end, err := vectorInts(buf.end[:0], endT, "end")
 	if err != nil {
 		return nil, l, err
 	}
-	stride, err := appendInts(buf.stride[:0], strideT, "strides")
+	stride, err := vectorInts(buf.stride[:0], strideT, "strides")
 	if err != nil {
 		return nil, l, err
 	}

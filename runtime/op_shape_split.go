@@ -12,7 +12,7 @@ import (
 func splitOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 	return func(c *call) error {
 		x := c.in(1)
-		axis, err := scalarInt(c.in(0), "split_dim")
+		axis, err := oneInt(c.in(0), "split_dim")
 		if err != nil {
 			return err
 		}
@@ -20,6 +20,9 @@ func splitOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 			return err
 		}
 		num := c.numOut()
+		if num < 1 {
+			return fmt.Errorf("num_split is 0, want 1 or more")
+		}
 		if x.Shape()[axis]%num != 0 {
 			return fmt.Errorf("cannot split dimension %d of %v into %d equal parts", axis, x.Shape().Clone(), num)
 		}
@@ -37,7 +40,7 @@ func splitOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 func splitVOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 	return func(c *call) error {
 		x := c.in(0)
-		axis, err := scalarInt(c.in(2), "split_dim")
+		axis, err := oneInt(c.in(2), "split_dim")
 		if err != nil {
 			return err
 		}
@@ -45,7 +48,7 @@ func splitVOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 			return err
 		}
 		var buf [8]int
-		sizes, err := appendInts(buf[:0], c.in(1), "size_splits")
+		sizes, err := vectorInts(buf[:0], c.in(1), "size_splits")
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ func tileOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 		x := c.in(0)
 		s := x.Shape()
 		var timesBuf, shapeBuf [8]int
-		times, err := appendInts(timesBuf[:0], c.in(1), "multiples")
+		times, err := vectorInts(timesBuf[:0], c.in(1), "multiples")
 		if err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func broadcastToOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 		x := c.in(0)
 		s := x.Shape()
 		var shapeBuf [8]int
-		shape, err := appendInts(shapeBuf[:0], c.in(1), "shape")
+		shape, err := vectorInts(shapeBuf[:0], c.in(1), "shape")
 		if err != nil {
 			return err
 		}
@@ -108,11 +108,11 @@ func broadcastToOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 // broadcastArgsOp gives the shape that two shapes broadcast to.
 func broadcastArgsOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 	return func(c *call) error {
-		a, err := appendInts(nil, c.in(0), "s0")
+		a, err := vectorInts(nil, c.in(0), "s0")
 		if err != nil {
 			return err
 		}
-		b, err := appendInts(nil, c.in(1), "s1")
+		b, err := vectorInts(nil, c.in(1), "s1")
 		if err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func paddings(pads, shape []int, s tensor.Shape, t *tensor.Tensor) ([]int, []int
 	}
 	for i, d := range s {
 		before, after := pads[2*i], pads[2*i+1]
-		if before < 0 || after < 0 || before > math.MaxInt32*1024 || after > math.MaxInt32*1024 {
+		if before < 0 || after < 0 || int64(max(before, after)) > mostBytes {
 			return nil, nil, fmt.Errorf("paddings[%d] is [%d, %d], want 0 or more, and less than memory", i, before, after)
 		}
 		shape = append(shape, before+d+after)

@@ -16,7 +16,7 @@ func transposeOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 		x := c.in(0)
 		rank := x.Rank()
 		var permBuf, shapeBuf, dstBuf, srcBuf, strideBuf [8]int
-		perm, err := appendInts(permBuf[:0], c.in(1), "perm")
+		perm, err := vectorInts(permBuf[:0], c.in(1), "perm")
 		if err != nil {
 			return err
 		}
@@ -94,10 +94,7 @@ func conjugateAll(t *tensor.Tensor) {
 func invertPermutationOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 	return func(c *call) error {
 		x := c.in(0)
-		if x.Rank() != 1 {
-			return fmt.Errorf("input has shape %v, want a vector", x.Shape().Clone())
-		}
-		perm, err := appendInts(nil, x, "input")
+		perm, err := vectorInts(nil, x, "input")
 		if err != nil {
 			return err
 		}
