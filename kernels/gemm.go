@@ -80,13 +80,15 @@ func checkMatrix(name, operand string, length, rows, cols, ld int) {
 
 // aligned returns n zero elements whose first one lies on a cache line, so that no vector load of a panel
 // is split.
-func aligned[T any](n int) []T {
-	const line = 64
+func aligned[T any](n int) []T { return alignedTo[T](n, 64) }
+
+// alignedTo returns n zero elements whose first one lies on a multiple of unit bytes.
+func alignedTo[T any](n, unit int) []T {
 	size := int(unsafe.Sizeof(*new(T)))
-	s := make([]T, n+line/size)
+	s := make([]T, n+unit/size)
 	offset := 0
-	if rest := int(uintptr(unsafe.Pointer(unsafe.SliceData(s))) % line); rest != 0 {
-		offset = (line - rest) / size
+	if rest := int(uintptr(unsafe.Pointer(unsafe.SliceData(s))) % uintptr(unit)); rest != 0 {
+		offset = (unit - rest) / size
 	}
 	return s[offset : offset+n : offset+n]
 }

@@ -40,7 +40,7 @@ func (s *Set) PackF32(b []float32, k, n, ldb int, transB bool) *PackedF32 {
 		checkMatrix("PackF32", "b", len(b), k, n, ldb)
 	}
 	width := s.tier.panelWidth()
-	w := &PackedF32{K: k, N: n, tier: s.tier, data: aligned[float32](roundUp(n, width) * k)}
+	w := &PackedF32{K: k, N: n, tier: s.tier, data: place[float32](&s.weights, roundUp(n, width)*k)}
 	for j0 := 0; j0 < n; j0 += width {
 		panel := w.data[j0*k : (j0+width)*k]
 		cols := min(width, n-j0)

@@ -1193,7 +1193,7 @@ next:
 	RET
 
 // func tileS8AVX24x2(args *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·tileS8AVX24x2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	MOVQ (DI), SI
@@ -1224,6 +1224,7 @@ block:
 	JLT          tail
 
 steps:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y8
 	VMOVUPS      32(CX), Y9
 	VPBROADCASTD (AX), Y10
@@ -1246,6 +1247,7 @@ steps:
 	VPADDD       Y11, Y6, Y6
 	VPMADDWD     Y9, Y10, Y11
 	VPADDD       Y11, Y7, Y7
+	PREFETCHT1   8256(CX)
 	VMOVUPS      64(CX), Y8
 	VMOVUPS      96(CX), Y9
 	VPBROADCASTD 4(AX), Y10
@@ -1268,6 +1270,7 @@ steps:
 	VPADDD       Y11, Y6, Y6
 	VPMADDWD     Y9, Y10, Y11
 	VPADDD       Y11, Y7, Y7
+	PREFETCHT1   8320(CX)
 	VMOVUPS      128(CX), Y8
 	VMOVUPS      160(CX), Y9
 	VPBROADCASTD 8(AX), Y10
@@ -1290,6 +1293,7 @@ steps:
 	VPADDD       Y11, Y6, Y6
 	VPMADDWD     Y9, Y10, Y11
 	VPADDD       Y11, Y7, Y7
+	PREFETCHT1   8384(CX)
 	VMOVUPS      192(CX), Y8
 	VMOVUPS      224(CX), Y9
 	VPBROADCASTD 12(AX), Y10
@@ -1323,6 +1327,7 @@ tail:
 	JLE  done
 
 step:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y8
 	VMOVUPS      32(CX), Y9
 	VPBROADCASTD (AX), Y10
@@ -1712,7 +1717,7 @@ next:
 	RET
 
 // func tileS8AVX25x2(args *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·tileS8AVX25x2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	MOVQ (DI), SI
@@ -1745,6 +1750,7 @@ block:
 	JLT          tail
 
 steps:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
 	VPBROADCASTD (AX), Y12
@@ -1772,6 +1778,7 @@ steps:
 	VPADDD       Y13, Y8, Y8
 	VPMADDWD     Y11, Y12, Y13
 	VPADDD       Y13, Y9, Y9
+	PREFETCHT1   8256(CX)
 	VMOVUPS      64(CX), Y10
 	VMOVUPS      96(CX), Y11
 	VPBROADCASTD 4(AX), Y12
@@ -1810,6 +1817,7 @@ tail:
 	JLE  done
 
 step:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
 	VPBROADCASTD (AX), Y12
@@ -2252,7 +2260,7 @@ next:
 	RET
 
 // func tileS8AVX26x2(args *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·tileS8AVX26x2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	MOVQ (DI), SI
@@ -2287,6 +2295,7 @@ block:
 	JLT          tail
 
 steps:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y12
 	VMOVUPS      32(CX), Y13
 	VPBROADCASTD (AX), Y14
@@ -2319,6 +2328,7 @@ steps:
 	VPADDD       Y15, Y10, Y10
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y11, Y11
+	PREFETCHT1   8256(CX)
 	VMOVUPS      64(CX), Y12
 	VMOVUPS      96(CX), Y13
 	VPBROADCASTD 4(AX), Y14
@@ -2362,6 +2372,7 @@ tail:
 	JLE  done
 
 step:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y12
 	VMOVUPS      32(CX), Y13
 	VPBROADCASTD (AX), Y14
@@ -5456,7 +5467,7 @@ next:
 	RET
 
 // func tileS8NarrowAVX24x2(args *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·tileS8NarrowAVX24x2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	MOVQ (DI), SI
@@ -5489,6 +5500,7 @@ block:
 	JLT          tail
 
 steps:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y8
 	VMOVUPS      32(CX), Y9
 	VPBROADCASTD (AX), Y10
@@ -5519,6 +5531,7 @@ steps:
 	VPMADDUBSW   Y9, Y10, Y11
 	VPMADDWD     Y15, Y11, Y11
 	VPADDD       Y11, Y7, Y7
+	PREFETCHT1   8256(CX)
 	VMOVUPS      64(CX), Y8
 	VMOVUPS      96(CX), Y9
 	VPBROADCASTD 4(AX), Y10
@@ -5549,6 +5562,7 @@ steps:
 	VPMADDUBSW   Y9, Y10, Y11
 	VPMADDWD     Y15, Y11, Y11
 	VPADDD       Y11, Y7, Y7
+	PREFETCHT1   8320(CX)
 	VMOVUPS      128(CX), Y8
 	VMOVUPS      160(CX), Y9
 	VPBROADCASTD 8(AX), Y10
@@ -5579,6 +5593,7 @@ steps:
 	VPMADDUBSW   Y9, Y10, Y11
 	VPMADDWD     Y15, Y11, Y11
 	VPADDD       Y11, Y7, Y7
+	PREFETCHT1   8384(CX)
 	VMOVUPS      192(CX), Y8
 	VMOVUPS      224(CX), Y9
 	VPBROADCASTD 12(AX), Y10
@@ -5620,6 +5635,7 @@ tail:
 	JLE  done
 
 step:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y8
 	VMOVUPS      32(CX), Y9
 	VPBROADCASTD (AX), Y10
@@ -6044,7 +6060,7 @@ next:
 	RET
 
 // func tileS8NarrowAVX25x2(args *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·tileS8NarrowAVX25x2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	MOVQ (DI), SI
@@ -6079,6 +6095,7 @@ block:
 	JLT          tail
 
 steps:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
 	VPBROADCASTD (AX), Y12
@@ -6116,6 +6133,7 @@ steps:
 	VPMADDUBSW   Y11, Y12, Y13
 	VPMADDWD     Y15, Y13, Y13
 	VPADDD       Y13, Y9, Y9
+	PREFETCHT1   8256(CX)
 	VMOVUPS      64(CX), Y10
 	VMOVUPS      96(CX), Y11
 	VPBROADCASTD 4(AX), Y12
@@ -6164,6 +6182,7 @@ tail:
 	JLE  done
 
 step:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
 	VPBROADCASTD (AX), Y12

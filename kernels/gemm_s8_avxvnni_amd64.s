@@ -1208,7 +1208,7 @@ next:
 	RET
 
 // func tileS8AVXVNNI4x2(args *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·tileS8AVXVNNI4x2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	MOVQ (DI), SI
@@ -1239,6 +1239,7 @@ block:
 	JLT          tail
 
 steps:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y8
 	VMOVUPS      32(CX), Y9
 	VPBROADCASTD (AX), Y10
@@ -1261,6 +1262,7 @@ steps:
 	LONG         $0xf0502dc2
 	BYTE         $0xc4
 	LONG         $0xf9502dc2
+	PREFETCHT1   8256(CX)
 	VMOVUPS      64(CX), Y8
 	VMOVUPS      96(CX), Y9
 	VPBROADCASTD 4(AX), Y10
@@ -1283,6 +1285,7 @@ steps:
 	LONG         $0xf0502dc2
 	BYTE         $0xc4
 	LONG         $0xf9502dc2
+	PREFETCHT1   8320(CX)
 	VMOVUPS      128(CX), Y8
 	VMOVUPS      160(CX), Y9
 	VPBROADCASTD 8(AX), Y10
@@ -1305,6 +1308,7 @@ steps:
 	LONG         $0xf0502dc2
 	BYTE         $0xc4
 	LONG         $0xf9502dc2
+	PREFETCHT1   8384(CX)
 	VMOVUPS      192(CX), Y8
 	VMOVUPS      224(CX), Y9
 	VPBROADCASTD 12(AX), Y10
@@ -1338,6 +1342,7 @@ tail:
 	JLE  done
 
 step:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y8
 	VMOVUPS      32(CX), Y9
 	VPBROADCASTD (AX), Y10
@@ -1727,7 +1732,7 @@ next:
 	RET
 
 // func tileS8AVXVNNI5x2(args *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·tileS8AVXVNNI5x2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	MOVQ (DI), SI
@@ -1760,6 +1765,7 @@ block:
 	JLT          tail
 
 steps:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
 	VPBROADCASTD (AX), Y12
@@ -1787,6 +1793,7 @@ steps:
 	LONG         $0xc2501d42
 	BYTE         $0xc4
 	LONG         $0xcb501d42
+	PREFETCHT1   8256(CX)
 	VMOVUPS      64(CX), Y10
 	VMOVUPS      96(CX), Y11
 	VPBROADCASTD 4(AX), Y12
@@ -1825,6 +1832,7 @@ tail:
 	JLE  done
 
 step:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
 	VPBROADCASTD (AX), Y12
@@ -2267,7 +2275,7 @@ next:
 	RET
 
 // func tileS8AVXVNNI6x2(args *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·tileS8AVXVNNI6x2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), DI
 	MOVQ (DI), SI
@@ -2302,6 +2310,7 @@ block:
 	JLT          tail
 
 steps:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y12
 	VMOVUPS      32(CX), Y13
 	VPBROADCASTD (AX), Y14
@@ -2334,6 +2343,7 @@ steps:
 	LONG         $0xd4500d42
 	BYTE         $0xc4
 	LONG         $0xdd500d42
+	PREFETCHT1   8256(CX)
 	VMOVUPS      64(CX), Y12
 	VMOVUPS      96(CX), Y13
 	VPBROADCASTD 4(AX), Y14
@@ -2377,6 +2387,7 @@ tail:
 	JLE  done
 
 step:
+	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y12
 	VMOVUPS      32(CX), Y13
 	VPBROADCASTD (AX), Y14

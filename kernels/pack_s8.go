@@ -5,9 +5,12 @@ import "unsafe"
 // PackS8 packs w, [k, n] with row stride ldw, or with transW its transpose, [n, k] with row stride ldw.
 func (s *Set) PackS8(w []int8, k, n, ldw int, transW bool) *PackedS8 {
 	p := &PackedS8{}
+	size := roundUp(n, s.tier.panelWidth()) * roundUp(k, 4)
+	p.quads = place[int8](&s.weights, size)
 	s.packQuads(p, w, k, n, ldw, transW)
 	p.narrow = s.tier == AVX2 && within(p.quads, 64)
 	if s.tier == AVX2 && !p.narrow {
+		p.pairs = place[int16](&s.weights, size)
 		p.widen()
 	}
 	s.sumColumns(p, &Codes{})

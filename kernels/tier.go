@@ -70,9 +70,13 @@ func Best() Tier {
 	return Portable
 }
 
-// Set is the kernels of one tier. It is immutable and safe for concurrent use; every product and vector
-// function of this package is a method on it, so that one binary can run and compare all tiers.
-type Set struct{ tier Tier }
+// Set is the kernels of one tier. It is safe for concurrent use; every product and vector function of this
+// package is a method on it, so that one binary can run and compare all tiers. The weights packed by one Set
+// share memory.
+type Set struct {
+	tier    Tier
+	weights arena
+}
 
 // For returns the kernels of tier t, which the caller has checked with Supported or ParseTier.
 func For(t Tier) *Set { return &Set{tier: t} }
