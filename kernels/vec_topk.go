@@ -10,6 +10,7 @@ import (
 type TopKScratch struct {
 	blockMax []float32
 	best     []float32
+	wide     []float32 // of TopKLogSoftmax: the whole matrix
 }
 
 const (
@@ -91,19 +92,7 @@ func (s *Set) topKBlocks(list *topKList, x []float32, k int, scratch *TopKScratc
 	scratch.blockMax = grow(scratch.blockMax, blocks)
 	s.blockMaxima(scratch.blockMax, x)
 
-	best := append(scratch.best[:0], scratch.blockMax[:k]...)
-	slices.Sort(best)
-	scratch.best = best
-	for _, m := range scratch.blockMax[k:] {
-		if m > best[0] {
-			i := 1
-			for ; i < k && best[i] < m; i++ {
-				best[i-1] = best[i]
-			}
-			best[i-1] = m
-		}
-	}
-	least := best[0]
+	least := scratch.kthBlock(k)
 	for b, m := range scratch.blockMax {
 		if m < least {
 			continue

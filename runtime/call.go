@@ -130,6 +130,22 @@ func (c *call) view(i, j int, d tensor.DType, shape tensor.Shape) {
 	v.t.Set(d, append(v.dims[:0], shape...), src.t.Bytes())
 }
 
+// viewAt makes output i a tensor of the given shape over the elements of input j from one on. The dtype has a fixed size.
+func (c *call) viewAt(i, j int, shape tensor.Shape, from int) {
+	src := &c.s.values[c.st.in[j]]
+	slot := c.st.out[i]
+	c.s.release(slot)
+	v := &c.s.values[slot]
+	v.rep = repeat{}
+	if src.buf != nil {
+		src.buf.refs++
+	}
+	v.buf = src.buf
+	d := src.t.DType()
+	size := d.Size()
+	v.t.Set(d, append(v.dims[:0], shape...), src.t.Bytes()[from*size:][:shape.Elements()*size])
+}
+
 // forward makes output i the value of input j.
 func (c *call) forward(i, j int) { c.s.share(c.st.out[i], c.st.in[j]) }
 

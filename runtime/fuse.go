@@ -21,6 +21,7 @@ type fusion struct {
 // fusedStep is a step that stands for several nodes. Its outputs are outputs of the last node.
 type fusedStep struct {
 	op         string
+	outputs    int // 0 is 1
 	inputs     []graphdef.Output
 	interior   []*graphdef.Node
 	eval       evalFunc
@@ -38,6 +39,7 @@ var fusers = []func(f *fusion, n *graphdef.Node) *fusedStep{
 	fuseLayerNorm,
 	fuseAttention,
 	fuseSoftmax,
+	fuseBeamTopK,
 	fuseDense,
 	fuseInt8Batch,
 }
@@ -184,9 +186,11 @@ func (sc *scope) emitFused(n *graphdef.Node, f *fusedStep, b *block) error {
 		}
 		st.in = append(st.in, slot)
 	}
-	slot := sc.c.newSlot()
-	sc.slots[n.Out(0)] = slot
-	st.out = []int32{slot}
+	for i := range max(1, f.outputs) {
+		slot := sc.c.newSlot()
+		sc.slots[n.Out(i)] = slot
+		st.out = append(st.out, slot)
+	}
 	sc.markDeath(n, &st)
 	sc.observeOutputs(n, &st)
 	b.steps = append(b.steps, st)

@@ -397,10 +397,11 @@ func (e reorderCache) eval(c *call) error {
 	c.s.uncache(full)
 	x := &full.t
 	for i, st := range []*step{&e.split, &e.reorder, &e.flatten} {
-		var err error
-		if x, err = c.s.detached(st, x, c.in(1+i)); err != nil {
+		out, err := c.s.detached(st, x, c.in(1+i))
+		if err != nil {
 			return err
 		}
+		x = out[0]
 	}
 	c.set(0, x)
 	return nil
@@ -436,17 +437,24 @@ func (e reorderCache) parents(c *call, h *rowCache) (beams int, ok bool) {
 	return beams, true
 }
 
-// detached runs one step of one output on given inputs, outside of the session's slots, and returns a copy of what it makes.
-func (s *Session) detached(st *step, inputs ...*tensor.Tensor) (*tensor.Tensor, error) {
-	local := step{name: st.name, op: st.op, eval: st.eval, out: []int32{int32(len(inputs))}}
-	d := &Session{plan: s.plan, values: make([]value, len(inputs)+1)}
+// detached runs one step on given inputs, outside of the session's slots, and returns copies of what it makes.
+func (s *Session) detached(st *step, inputs ...*tensor.Tensor) ([]*tensor.Tensor, error) {
+	local := step{name: st.name, op: st.op, eval: st.eval}
+	d := &Session{plan: s.plan, values: make([]value, len(inputs)+len(st.out))}
 	for i, t := range inputs {
 		local.in = append(local.in, int32(i))
 		d.values[i].t = *t
+	}
+	for i := range st.out {
+		local.out = append(local.out, int32(len(inputs)+i))
 	}
 	d.call.s, d.call.st = d, &local
 	if err := st.eval(&d.call); err != nil {
 		return nil, err
 	}
-	return d.values[len(inputs)].t.Clone(), nil
+	results := make([]*tensor.Tensor, len(st.out))
+	for i := range results {
+		results[i] = d.values[len(inputs)+i].t.Clone()
+	}
+	return results, nil
 }

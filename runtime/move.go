@@ -187,6 +187,20 @@ func moveTo(c *call, x *tensor.Tensor, shape tensor.Shape, l *layout) error {
 	return nil
 }
 
+// sliceTo is moveTo for an x that is input 0: where the elements lie in one run they stay where they are.
+func sliceTo(c *call, x *tensor.Tensor, shape tensor.Shape, l *layout) error {
+	// Below this many bytes a copy is as fast, and does not hold on to the memory of the whole.
+	const least = 512
+	if size := x.DType().Size(); size > 0 && shape.Elements()*size >= least {
+		denseStrides(l.dst, l.dims)
+		if l.simplify() && len(l.dims) == 1 && l.src[0] == 1 {
+			c.viewAt(0, 0, shape, l.srcAt)
+			return nil
+		}
+	}
+	return moveTo(c, x, shape, l)
+}
+
 // denseStrides sets strides to those of a row-major tensor.
 func denseStrides(strides, dims []int) {
 	n := 1

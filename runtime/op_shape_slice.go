@@ -40,7 +40,7 @@ func sliceOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 			l.srcAt += begin[i] * l.src[i]
 		}
 		l.dims = append(dimsBuf[:0], size...)
-		return moveTo(c, x, size, &l)
+		return sliceTo(c, x, size, &l)
 	}, nil
 }
 
@@ -84,7 +84,7 @@ func stridedSliceOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 		if err != nil {
 			return err
 		}
-		return moveTo(c, x, shape, l)
+		return sliceTo(c, x, shape, l)
 	}, nil
 }
 
