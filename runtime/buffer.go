@@ -11,7 +11,11 @@ type buffer struct {
 	mem   []byte // 64-byte aligned, as long as its class
 	refs  int32
 	class uint8
+	holds holder // of a buffer without memory: what its references keep alive, such as the elements of a list
 }
+
+// holder gives back what it holds when nothing refers to it any more.
+type holder interface{ free(a *arena) }
 
 // arena hands out the buffers of one session. Freed ones are kept for the next request of their size class, so after the
 // first runs nothing is allocated. Not safe for concurrent use.
@@ -80,10 +84,24 @@ func (a *arena) allow(n int) error {
 
 // release gives one reference of b back.
 func (a *arena) release(b *buffer) {
-	if b.refs--; b.refs == 0 {
-		a.inUse -= int64(len(b.mem))
-		a.free[b.class] = append(a.free[b.class], b)
+	if b.refs--; b.refs > 0 {
+		return
 	}
+	if b.holds != nil {
+		b.holds.free(a)
+		return
+	}
+	a.inUse -= int64(len(b.mem))
+	a.free[b.class] = append(a.free[b.class], b)
+}
+
+// charge counts n bytes that are not in a buffer; a negative n gives them back.
+func (a *arena) charge(n int64) error {
+	if n > 0 && a.max > 0 && a.inUse+n > a.max {
+		return &LimitError{a.inUse + n, a.max}
+	}
+	a.inUse += n
+	return nil
 }
 
 // forget takes b out of the arena's care: its memory goes to the caller of Run.

@@ -77,6 +77,9 @@ func (c *call) allocOver(i int, d tensor.DType, shape tensor.Shape, over uint64)
 		if err := c.s.arena.allow(n * stringBytes); err != nil {
 			return nil, err
 		}
+		if d == tensor.Variant {
+			c.pin()
+		}
 		v.t = *tensor.New(d, shape.Clone())
 		return &v.t, nil
 	}
@@ -120,7 +123,10 @@ func (c *call) view(i, j int, d tensor.DType, shape tensor.Shape) {
 		if err != nil {
 			panic(err) // the evaluator has checked the number of elements
 		}
-		v.t = *t
+		v.t, v.buf = *t, src.buf
+		if v.buf != nil {
+			v.buf.refs++
+		}
 		return
 	}
 	if src.buf != nil {
@@ -153,6 +159,9 @@ func (c *call) forward(i, j int) { c.s.share(c.st.out[i], c.st.in[j]) }
 func (c *call) set(i int, t *tensor.Tensor) {
 	slot := c.st.out[i]
 	c.s.release(slot)
+	if t.DType() == tensor.Variant {
+		c.pin()
+	}
 	c.s.values[slot].t, c.s.values[slot].rep = *t, repeat{}
 }
 

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -22,6 +23,7 @@ func Compile(g *graphdef.Graph, opts CompileOptions) (*Plan, error) {
 		constOf:  map[int32]*tensor.Tensor{},
 		mayDie:   map[int32]bool{},
 		observed: map[string]bool{},
+		effects:  map[string]bool{},
 		empty:    -1,
 	}
 	if c.kernels == nil {
@@ -50,13 +52,15 @@ type compiler struct {
 	empty    int32    // a constant slot that nothing reads, -1 until it is needed
 	missing  missing  // nodes whose ops have no evaluator
 	calls    []string // functions being inlined, to refuse recursion
+
+	functions map[string]*graphdef.Function // the library
+	effects   map[string]bool               // functions that hold effects, as far as that was asked
 }
 
 // scope is one graph being compiled: the outer graph or one call of a function.
 type scope struct {
 	c      *compiler
 	g      *graphdef.Graph
-	lib    *graphdef.Graph // whose library holds the functions
 	tree   *flow.Tree
 	slots  map[graphdef.Output]int32
 	tokens map[*graphdef.Node]int32 // slots that are dead when a node without outputs is
@@ -92,7 +96,12 @@ func (c *compiler) constSlot(t *tensor.Tensor) int32 {
 }
 
 func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
-	sc := &scope{c: c, g: g, lib: g, slots: map[graphdef.Output]int32{}, after: map[*graphdef.Node][]*graphdef.Node{}}
+	g = readReferences(g)
+	sc := &scope{c: c, g: g, slots: map[graphdef.Output]int32{}, after: map[*graphdef.Node][]*graphdef.Node{}}
+	c.functions = make(map[string]*graphdef.Function, len(g.Functions()))
+	for _, f := range g.Functions() {
+		c.functions[f.Name] = f
+	}
 	var fetches []graphdef.Output
 	if len(c.opts.Fetches) == 0 {
 		return nil, errors.New("no fetches given; name at least one")
@@ -101,6 +110,9 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 		o, err := Resolve(g, name)
 		if err != nil {
 			return nil, fmt.Errorf("fetch %w", err)
+		}
+		if isReference(o) {
+			o = readNode(g, o).Out(0)
 		}
 		fetches = append(fetches, o)
 	}
@@ -300,14 +312,46 @@ func (sc *scope) emitNode(n *graphdef.Node, b *block) error {
 			return sc.emitToken(n, b)
 		}
 		return nil
-	case isCall(n, sc.lib):
+	case sc.c.isCall(n):
 		return sc.emitCall(n, b)
 	case isBranch(op):
 		return sc.emitBranch(n, b)
-	case op == "While" || op == "StatelessWhile":
+	case isWhile(op):
 		return sc.emitWhile(n, b)
+	case op == "For":
+		return sc.emitFor(n, b)
+	case op == "MapDefun":
+		return sc.emitMap(n, b)
+	case op == "ReadVariableOp" && n.NumInputs() == 1 && !sc.controlsMayDie(n):
+		// What freezing left of a variable is its value, which the compiler is to know.
+		if slot, ok := sc.slots[n.Input(0)]; ok && sc.c.constOf[slot] != nil {
+			sc.put(n.Out(0), slot)
+			return sc.observeAtStart(n.Out(0), b)
+		}
+	case op == "ResourceGather" || op == "ResourceGatherNd":
+		return sc.emitResourceGather(n, b)
 	}
 	return sc.emitStep(n, n.Inputs(), b)
+}
+
+// emitResourceGather appends a step that reads the variable, and the step of n, which takes its value.
+func (sc *scope) emitResourceGather(n *graphdef.Node, b *block) error {
+	if n.NumInputs() != 2 {
+		return n.Errorf("have %d inputs, want 2", n.NumInputs())
+	}
+	in, err := sc.slot(n.Input(0), n)
+	if err != nil || sc.c.constOf[in] != nil {
+		return cmp.Or(err, sc.emitStep(n, n.Inputs(), b))
+	}
+	read := step{name: n.Name(), op: n.Op(), in: []int32{in}, out: []int32{sc.c.newSlot()}, stateful: true,
+		eval: func(c *call) error { return c.readVariable(0, 0, tensor.Invalid) }}
+	sc.markDeath(n, &read)
+	b.steps = append(b.steps, read)
+	if err := sc.emitStep(n, n.Inputs(), b); err != nil {
+		return err
+	}
+	b.steps[len(b.steps)-1].in[0] = read.out[0]
+	return nil
 }
 
 // emitStep appends the ordinary step of n.

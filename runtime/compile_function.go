@@ -12,18 +12,30 @@ import (
 // maxCallDepth bounds how deep functions call each other; recursion is refused before it is reached.
 const maxCallDepth = 200
 
-// isCall reports whether n calls a function of lib's library.
-func isCall(n *graphdef.Node, lib *graphdef.Graph) bool {
+// isCall reports whether n calls one function with all its inputs.
+func (c *compiler) isCall(n *graphdef.Node) bool {
 	switch n.Op() {
-	case "PartitionedCall", "StatefulPartitionedCall":
+	case "PartitionedCall", "StatefulPartitionedCall", "RemoteCall", "XlaLaunch":
 		return true
 	}
-	return lib.Function(n.Op()) != nil
+	if c.functions[n.Op()] == nil {
+		return false
+	}
+	_, stock := graphdef.Lookup(n.Op())
+	return !stock
+}
+
+func isWhile(op string) bool {
+	switch op {
+	case "While", "StatelessWhile", "XlaWhile":
+		return true
+	}
+	return false
 }
 
 func isBranch(op string) bool {
 	switch op {
-	case "If", "StatelessIf", "Case", "StatelessCase":
+	case "If", "StatelessIf", "XlaIf", "Case", "StatelessCase":
 		return true
 	}
 	return false
@@ -32,7 +44,7 @@ func isBranch(op string) bool {
 // inline compiles the body of function name, with its arguments in the given slots, into b, and returns the slots of its
 // results.
 func (sc *scope) inline(n *graphdef.Node, name string, args []int32, b *block) ([]int32, error) {
-	f := sc.lib.Function(name)
+	f := sc.c.functions[name]
 	if f == nil {
 		return nil, n.Errorf("calls function %q, which the graph's library does not have", name)
 	}
@@ -44,7 +56,7 @@ func (sc *scope) inline(n *graphdef.Node, name string, args []int32, b *block) (
 	}
 	sc.c.calls = append(sc.c.calls, name)
 	defer func() { sc.c.calls = sc.c.calls[:len(sc.c.calls)-1] }()
-	in := &scope{c: sc.c, g: f.Body, lib: sc.lib, fn: f, caller: sc.caller, slots: map[graphdef.Output]int32{}}
+	in := &scope{c: sc.c, g: f.Body, fn: f, caller: sc.caller, slots: map[graphdef.Output]int32{}}
 	if in.caller == nil {
 		in.caller = n
 	}
@@ -53,9 +65,12 @@ func (sc *scope) inline(n *graphdef.Node, name string, args []int32, b *block) (
 	}
 	var results []graphdef.Output
 	for _, r := range f.Rets {
+		if r.NumInputs() != 1 {
+			return nil, r.Errorf("in function %q: have %d inputs, want 1", name, r.NumInputs())
+		}
 		results = append(results, r.Input(0))
 	}
-	in.need(results, f.ControlRet)
+	in.need(results, slices.Concat(f.ControlRet, sc.c.effectsOf(f)))
 	if err := in.prepare(results); err != nil {
 		return nil, err
 	}
@@ -86,17 +101,74 @@ func (sc *scope) slotsOf(n *graphdef.Node) ([]int32, error) {
 	return out, nil
 }
 
-// emitCall inlines the function that n calls.
+// effectsOf returns the nodes of f's body that run for what they do, whether or not a result depends on them.
+func (c *compiler) effectsOf(f *graphdef.Function) []*graphdef.Node {
+	var list []*graphdef.Node
+	for _, n := range f.Body.Nodes() {
+		if c.hasEffect(n) {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// hasEffect reports whether n has no result but an effect that we know (an assignment, an assertion), or calls a function
+// that holds such a node.
+func (c *compiler) hasEffect(n *graphdef.Node) bool {
+	sig, ok := graphdef.Lookup(n.Op())
+	switch {
+	case n.Op() == "_Retval":
+		return false
+	case ok && sig.Has(graphdef.Stateful) && len(sig.Outputs) == 0:
+		_, known := lookupEvaluator(n.Op())
+		return known
+	case ok && !sig.Has(graphdef.CallsFunctions):
+		return false
+	}
+	names := []string{n.Op()}
+	for _, a := range n.Attrs() {
+		if name, _, ok := a.Attr.AsFunc(); ok {
+			names = append(names, name)
+		} else if list, ok := a.Attr.AsFuncs(); ok {
+			names = append(names, list...)
+		}
+	}
+	return slices.ContainsFunc(names, c.functionHasEffect)
+}
+
+func (c *compiler) functionHasEffect(name string) bool {
+	f := c.functions[name]
+	if f == nil {
+		return false
+	}
+	has, asked := c.effects[name]
+	if !asked {
+		c.effects[name] = false // recursion is refused when it is compiled
+		has = slices.ContainsFunc(f.Body.Nodes(), c.hasEffect)
+		c.effects[name] = has
+	}
+	return has
+}
+
+// emitCall inlines the function that n calls. Where the call can be dead, nothing of it may run: it then is a branch of one way.
 func (sc *scope) emitCall(n *graphdef.Node, b *block) error {
 	name := n.Op()
-	if a, ok := n.Attr("f"); ok {
-		if f, _, ok := a.AsFunc(); ok {
-			name = f
+	for _, attr := range []string{"f", "function"} {
+		if a, ok := n.Attr(attr); ok {
+			if f, _, ok := a.AsFunc(); ok {
+				name = f
+			}
 		}
 	}
 	args, err := sc.slotsOf(n)
 	if err != nil {
 		return err
+	}
+	if n.Op() == "RemoteCall" && len(args) > 0 {
+		args = args[1:] // where to run it
+	}
+	if sc.controlsMayDie(n) || slices.ContainsFunc(args, func(s int32) bool { return sc.c.mayDie[s] }) {
+		return sc.emitBlocks(n, &branch{}, []string{name}, args, nil, b)
 	}
 	results, err := sc.inline(n, name, args, b)
 	if err != nil {
@@ -139,7 +211,7 @@ func (sc *scope) emitWhile(n *graphdef.Node, b *block) error {
 	st := step{name: n.Name(), op: n.Op(), loop: l, in: inits}
 	// A variable that the body returns as it came is the same in every iteration: it needs no slot of its own, and what
 	// depends on it alone (a weight) stays known to the compiler.
-	same := unchangedArgs(sc.lib.Function(bodyName))
+	same := unchangedArgs(sc.c.functions[bodyName])
 	cur := make([]int32, len(inits))
 	for i := range inits {
 		cur[i] = inits[i]
@@ -172,7 +244,7 @@ func (sc *scope) emitWhile(n *graphdef.Node, b *block) error {
 		sc.put(n.Out(i), exit)
 		st.out = append(st.out, exit)
 	}
-	sc.finishLoop(&st)
+	sc.markDeath(n, &st)
 	for i := range inits {
 		if !same[i] {
 			sc.observeResult(n.Out(i), &st)
@@ -241,11 +313,17 @@ func (sc *scope) emitBranch(n *graphdef.Node, b *block) error {
 	if err != nil {
 		return err
 	}
-	br := &branch{blocks: make([]block, len(names))}
-	br.choose = func(t *tensor.Tensor) (int, error) { return choose(t, len(names)) }
-	st := step{name: n.Name(), op: n.Op(), branch: br, in: in}
+	br := &branch{choose: func(t *tensor.Tensor) (int, error) { return choose(t, len(names)) }}
+	return sc.emitBlocks(n, br, names, in[1:], in[:1], b)
+}
+
+// emitBlocks appends the step of br, whose blocks are the functions of the given names called with args; index is the slot
+// that it chooses by, if it has one.
+func (sc *scope) emitBlocks(n *graphdef.Node, br *branch, names []string, args, index []int32, b *block) error {
+	br.blocks = make([]block, len(names))
+	st := step{name: n.Name(), op: n.Op(), branch: br, in: slices.Concat(index, args)}
 	for i, name := range names {
-		results, err := sc.inline(n, name, in[1:], &br.blocks[i])
+		results, err := sc.inline(n, name, args, &br.blocks[i])
 		if err != nil {
 			return err
 		}

@@ -7,7 +7,7 @@ func families() []map[string]evaluator {
 	return []map[string]evaluator{
 		elementwiseOps, castOps, reduceOps, argOps, cumulativeOps, segmentOps, countOps,
 		matrixOps, softmaxOps, normOps, lossOps, convOps, poolOps, fusedOps, randomOps, shapeOps, indexOps, controlOps, quantOps,
-		stringOps, raggedOps, tableOps,
+		variableOps, variableScatterOps, arrayOps, listOps, xlaOps, stringOps, raggedOps, tableOps,
 	}
 }
 

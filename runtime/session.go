@@ -40,7 +40,9 @@ type Session struct {
 	columns    []float32 // scratch of quantized products: scale and bias of each column
 	work       Work
 	stopped    atomic.Bool
-	resources  map[string]any // variables, tables: by their shared name, cleared before each run
+	resources  map[string]any // variables, tables: by kind, container and shared name; a run starts without
+	arrays     []holder       // tensor arrays of this run
+	pinned     []*buffer      // variants of this run whose references are not counted
 }
 
 // value is what a slot holds: a tensor header, and the buffer it points into (nil for constants and feeds, whose memory is
@@ -74,7 +76,8 @@ func (p *Plan) NewSession() *Session {
 
 // Run computes the plan's fetches, keyed by the names that CompileOptions gave. Feeds are keyed the same way; each must
 // have the dtype, and not contradict the shape, that the graph declares. The results belong to the caller. Run stops with
-// ctx's error between two steps after ctx is done.
+// ctx's error between two steps after ctx is done. Variables, tables and arrays live for one run: the next finds them
+// uninitialised, so that a result depends on nothing but the feeds.
 func (s *Session) Run(ctx context.Context, feeds map[string]*tensor.Tensor) (map[string]*tensor.Tensor, error) {
 	if err := s.feed(feeds); err != nil {
 		return nil, err
@@ -82,7 +85,6 @@ func (s *Session) Run(ctx context.Context, feeds map[string]*tensor.Tensor) (map
 	s.stopped.Store(false)
 	unhook := context.AfterFunc(ctx, func() { s.stopped.Store(true) })
 	defer unhook()
-	s.resources = nil
 	err := s.run(s.plan.root)
 	if err != nil {
 		s.reset()
@@ -97,6 +99,10 @@ func (s *Session) Run(ctx context.Context, feeds map[string]*tensor.Tensor) (map
 		if v.dead {
 			s.reset()
 			return nil, fmt.Errorf("run: fetch %q lies on a branch that did not run", f.name)
+		}
+		if d := v.t.DType(); d == tensor.Resource || d == tensor.Variant {
+			s.reset()
+			return nil, fmt.Errorf("run: fetch %q is a %v, which means nothing outside of the run; fetch a value read from it", f.name, d)
 		}
 		out[f.name] = s.takeOut(v)
 	}
@@ -153,6 +159,7 @@ func (s *Session) reset() {
 	for i := range s.values {
 		s.release(int32(i))
 	}
+	s.dropResources()
 }
 
 // release ends the life of a slot's value.
@@ -343,9 +350,12 @@ func (s *Session) advance(l *loop) {
 // runBranch runs the block that the first input chooses and hands its results to the step's outputs.
 func (s *Session) runBranch(st *step) error {
 	b := st.branch
-	i, err := b.choose(&s.values[st.in[0]].t)
-	if err != nil {
-		return &graphdef.NodeError{Node: st.name, Op: st.op, Err: err}
+	i := 0
+	if b.choose != nil {
+		var err error
+		if i, err = b.choose(&s.values[st.in[0]].t); err != nil {
+			return &graphdef.NodeError{Node: st.name, Op: st.op, Err: err}
+		}
 	}
 	if err := s.run(&b.blocks[i]); err != nil {
 		return err
