@@ -80,6 +80,9 @@ func scatterNdOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 // ignoresBadIndices reads what an op does with indices that are out of range: an error, unless the node says to skip them.
 func ignoresBadIndices(n *graphdef.Node) (bool, error) {
 	r := n.AttrReader()
+	if !r.Has("bad_indices_policy") {
+		return false, nil
+	}
 	policy := r.Str("bad_indices_policy")
 	if err := r.Err(); err != nil {
 		return false, err
