@@ -187,7 +187,7 @@ func (d dense) eval(c *call) error {
 		if err := d.product.run(c, c.s.product, 0, m, n, ep); err != nil {
 			return err
 		}
-		return broadcastAdd(c, tensor.FromSlice(shape, c.s.product), r)
+		return broadcastAdd(c, tensor.FromSlice(tensor.Shape(shape).Clone(), c.s.product), r)
 	}
 	var over uint64
 	if d.product.direct() {
