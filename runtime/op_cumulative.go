@@ -63,18 +63,18 @@ func cumulativeOf(op string, d tensor.DType) cumulative {
 	switch d {
 	case tensor.Float32:
 		if op == "CumulativeLogsumexp" {
-			return cumulate(float32(-math.MaxFloat32), func(a, b float32) float32 { return float32(logAddExp(float64(a), float64(b))) })
+			return cumulate(float32(math.Inf(-1)), func(a, b float32) float32 { return float32(logAddExp(float64(a), float64(b))) })
 		}
 		return cumulateNumbers[float32](op)
 	case tensor.Float64:
 		if op == "CumulativeLogsumexp" {
-			return cumulate(-math.MaxFloat64, logAddExp)
+			return cumulate(math.Inf(-1), logAddExp)
 		}
 		return cumulateNumbers[float64](op)
 	case tensor.Float16:
-		return cumulateHalves(op, -maxHalf, halfToFloat, floatToHalf)
+		return cumulateHalves(op, halfToFloat, floatToHalf)
 	case tensor.Bfloat16:
-		return cumulateHalves(op, -maxBfloat, bfloatToFloat, floatToBfloat)
+		return cumulateHalves(op, bfloatToFloat, floatToBfloat)
 	case tensor.Complex64:
 		return cumulateNumbers[complex64](op)
 	case tensor.Complex128:
@@ -104,13 +104,13 @@ func cumulateNumbers[T number | complex64 | complex128](op string) cumulative {
 	return nil
 }
 
-func cumulateHalves(op string, least float32, widen func(uint16) float32, narrow func(float32) uint16) cumulative {
+func cumulateHalves(op string, widen func(uint16) float32, narrow func(float32) uint16) cumulative {
 	f, start := func(a, b float32) float32 { return a + b }, float32(0)
 	switch op {
 	case "Cumprod":
 		f, start = func(a, b float32) float32 { return a * b }, 1
 	case "CumulativeLogsumexp":
-		f, start = func(a, b float32) float32 { return float32(logAddExp(float64(a), float64(b))) }, least
+		f, start = func(a, b float32) float32 { return float32(logAddExp(float64(a), float64(b))) }, float32(math.Inf(-1))
 	}
 	return cumulate(narrow(start), func(a, b uint16) uint16 { return narrow(f(widen(a), widen(b))) })
 }
@@ -131,10 +131,14 @@ func cumulate[T tensor.Element](start T, f func(acc, x T) T) cumulative {
 	}
 }
 
-// logAddExp is log(e^a + e^b). TensorFlow starts from the lowest finite value in place of -inf, so that an exclusive first
-// element is finite.
+// logAddExp is log(e^a + e^b). Of an element b that is NaN it takes a in its place, as TensorFlow.
 func logAddExp(a, b float64) float64 {
-	hi, lo := max(a, b), min(a, b)
+	hi, lo := a, a
+	if a < b {
+		hi = b
+	} else if b < a {
+		lo = b
+	}
 	if math.IsInf(hi, 0) {
 		return hi
 	}

@@ -168,6 +168,9 @@ func (b *batchNorm) run(t, x *tensor.Tensor, ch channelLayout, in, stats [4]*ten
 		if b.training {
 			m = momentsOf(n, func(i int) float64 { return src.at(place(i)) })
 			running := m
+			if n == 0 {
+				m = moments{}
+			}
 			if n > 1 {
 				running.variance *= float64(n) / float64(n-1)
 			}

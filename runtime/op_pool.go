@@ -47,7 +47,7 @@ func poolOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 	if ksize[0] != 1 || w.strides[0] != 1 {
 		return nil, fmt.Errorf("ksize %v and strides %v pool over the batch, want 1 there", ksize, w.strides)
 	}
-	pool := maxPoolOf(d)
+	pool := maxPoolOf(n.Op(), d)
 	if n.Op() == "AvgPool" || n.Op() == "AvgPool3D" {
 		pool = nil
 		if d.IsFloat() {
@@ -57,7 +57,6 @@ func poolOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 	if pool == nil {
 		return nil, noKernel(d)
 	}
-	best := argOf(d, true)
 	return func(c *call) error {
 		x := c.in(0)
 		s := x.Shape()
@@ -82,7 +81,7 @@ func poolOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 				return err
 			}
 		}
-		places := make([]int, 0, 64)
+		places, value := make([]int, 0, 64), numberReader(x)
 		at := make([]int, len(s))
 		image := s[1:].Elements()
 		for i := range t.Len() {
@@ -95,7 +94,7 @@ func poolOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 			if arg != nil {
 				where := 0
 				if len(places) > 0 {
-					where = greatest(best, x, places)
+					where = greatest(value, places)
 				}
 				if !wholeBatch && image > 0 {
 					where %= image
@@ -135,18 +134,15 @@ func windowPlaces(places []int, axes []axisWindow, at []int, place int) []int {
 	return places
 }
 
-// greatest returns the place of the greatest element of x among places, the first of equals.
-func greatest(best argFunc, x *tensor.Tensor, places []int) int {
-	size := x.DType().Size()
-	seen := make([]byte, 0, len(places)*size)
+// greatest returns the place of the greatest element of x among places, the first of equals and the first of all if it is NaN.
+func greatest(at func(i int) float64, places []int) int {
+	best := places[0]
 	for _, p := range places {
-		seen = append(seen, x.Bytes()[p*size:][:size]...)
+		if at(best) < at(p) {
+			best = p
+		}
 	}
-	t, err := tensor.FromBytes(x.DType(), tensor.Shape{len(places)}, seen)
-	if err != nil {
-		return places[0]
-	}
-	return places[best(t, 0, len(places), 1)]
+	return best
 }
 
 func averageOf(t *tensor.Tensor, i int, x *tensor.Tensor, places []int) {
@@ -157,18 +153,19 @@ func averageOf(t *tensor.Tensor, i int, x *tensor.Tensor, places []int) {
 	setFloat(t, i, sum/float64(len(places)))
 }
 
-// maxPoolOf returns the maximum for dtype d, nil if it has none. Of nothing it is the lowest finite value.
-func maxPoolOf(d tensor.DType) poolFunc {
+// maxPoolOf returns the maximum of op for dtype d, nil if it has none. The maximum of nothing is the lowest finite value. What
+// becomes of NaN differs from op to op in TensorFlow: MaxPool leaves it out, MaxPool3D takes what follows it, and a NaN that
+// comes first stays with MaxPoolWithArgmax.
+func maxPoolOf(op string, d tensor.DType) poolFunc {
 	switch d {
-	case tensor.Float32, tensor.Float64, tensor.Float16, tensor.Bfloat16:
-		low := map[tensor.DType]float64{tensor.Float32: -math.MaxFloat32, tensor.Float64: -math.MaxFloat64, tensor.Float16: -maxHalf, tensor.Bfloat16: -maxBfloat}[d]
-		return func(t *tensor.Tensor, i int, x *tensor.Tensor, places []int) {
-			in, top := floatsOf(x), low
-			for _, p := range places {
-				top = max(top, in.at(p))
-			}
-			setFloat(t, i, top)
-		}
+	case tensor.Float32:
+		return maxFloatPool(op, -math.MaxFloat32)
+	case tensor.Float64:
+		return maxFloatPool(op, -math.MaxFloat64)
+	case tensor.Float16:
+		return maxFloatPool(op, -maxHalf)
+	case tensor.Bfloat16:
+		return maxFloatPool(op, -maxBfloat)
 	case tensor.Int8, tensor.Qint8:
 		return maxPool[int8]
 	case tensor.Uint8, tensor.Quint8:
@@ -183,6 +180,21 @@ func maxPoolOf(d tensor.DType) poolFunc {
 		return maxPool[int64]
 	}
 	return nil
+}
+
+func maxFloatPool(op string, low float64) poolFunc {
+	return func(t *tensor.Tensor, i int, x *tensor.Tensor, places []int) {
+		in, top := floatsOf(x), low
+		if op == "MaxPoolWithArgmax" && len(places) > 0 {
+			top = in.at(places[0])
+		}
+		for _, p := range places {
+			if v := in.at(p); top < v || op == "MaxPool3D" && !(v < top) {
+				top = v
+			}
+		}
+		setFloat(t, i, top)
+	}
 }
 
 func maxPool[T integer](t *tensor.Tensor, i int, x *tensor.Tensor, places []int) {

@@ -50,7 +50,7 @@ func unit(d tensor.DType, x uint32) float64 {
 }
 
 // unit64 is unit for float64, of two results.
-func unit64(lo, hi uint32) float64 { return float64(uint64(hi&0xfffff)<<32|uint64(lo)) * 0x1p-52 }
+func unit64(hi, lo uint32) float64 { return float64(uint64(hi&0xfffff)<<32|uint64(lo)) * 0x1p-52 }
 
 // uniformFloats is the uniform distribution on [0, 1).
 func uniformFloats(d tensor.DType) *distribution {

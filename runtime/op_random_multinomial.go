@@ -54,8 +54,8 @@ func multinomialOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 		for i := range rows {
 			total := cumulativeWeights(sums, func(j int) float64 { return at(i*classes + j) })
 			for j := range num {
-				lo, hi := s.next(), s.next()
-				find := unit64(lo, hi) * total
+				hi, lo := s.next(), s.next()
+				find := unit64(hi, lo) * total
 				class := sort.Search(classes, func(k int) bool { return sums[k] > find })
 				setInt(t, i*num+j, int64(class))
 			}

@@ -120,6 +120,22 @@ func floatReduction[T tensor.Element](op string, widen func(T) float64, narrow f
 	case "Min":
 		f.start = math.Inf(1)
 		f.step = func(acc float64, x T) float64 { return min(acc, widen(x)) }
+	case "MaxNumber": // NaN do not count
+		f.start = math.Inf(-1)
+		f.step = func(acc float64, x T) float64 {
+			if v := widen(x); acc < v {
+				return v
+			}
+			return acc
+		}
+	case "MinNumber":
+		f.start = math.Inf(1)
+		f.step = func(acc float64, x T) float64 {
+			if v := widen(x); v < acc {
+				return v
+			}
+			return acc
+		}
 	default:
 		return nil
 	}

@@ -215,6 +215,11 @@ func TestReduceDoesNotAllocate(t *testing.T) {
 		{op: "Max", attrs: typed(tensor.Float32), inputs: []*tensor.Tensor{iota32(4, 3, 8), ints32(1)}},
 		{op: "Min", attrs: typed(tensor.Int32), inputs: []*tensor.Tensor{ints32(1, 2), ints32(0)}},
 		{op: "All", inputs: []*tensor.Tensor{matrix(2, 2, true, false, true, true), ints32(0, 1)}},
+		{op: "ArgMax", attrs: typed(tensor.Float32), inputs: []*tensor.Tensor{iota32(4, 3, 8), tensor.Scalar[int32](-1)}},
+		{op: "ArgMax", attrs: typed(tensor.Float32), inputs: []*tensor.Tensor{iota32(4, 3, 8), tensor.Scalar[int32](1)}},
+		{op: "Cumsum", attrs: typed(tensor.Int32), inputs: []*tensor.Tensor{ints32(1, 2), tensor.Scalar[int32](0)}},
+		{op: "_FusedMatMul", attrs: map[string]graphdef.Attr{"T": graphdef.TypeAttr(tensor.Float32), "num_args": graphdef.IntAttr(1), "fused_ops": graphdef.StringsAttr("BiasAdd", "Tanh")},
+			inputs: []*tensor.Tensor{iota32(4, 8), iota32(8, 8), iota32(8)}},
 	} {
 		s, _ := stepSession(t, c.op, c.attrs, c.inputs...)
 		if n := testing.AllocsPerRun(20, func() {

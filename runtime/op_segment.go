@@ -30,7 +30,8 @@ var segmentOps = map[string]evaluator{
 	"UnsortedSegmentSum":                unsortedSegmentOp,
 }
 
-// sortedSegmentOp folds runs of equal ids, which do not decrease. An id that is left out gets 0, or 1 of SegmentProd.
+// sortedSegmentOp folds runs of equal ids, which do not decrease. An id that is left out gets 0, or 1 of SegmentProd. SegmentMax and
+// SegmentMin leave NaN out.
 func sortedSegmentOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 	d, err := operandType(n)
 	if err != nil {
@@ -38,6 +39,9 @@ func sortedSegmentOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 	}
 	op := strings.TrimPrefix(n.Op(), "Segment")
 	fold := reductionOf(op, d)
+	if d.IsFloat() && (op == "Max" || op == "Min") {
+		fold = reductionOf(op+"Number", d)
+	}
 	if fold == nil {
 		return nil, noKernel(d)
 	}

@@ -54,11 +54,27 @@ func numberSegments[T number](op string, low, high T) *segmentFold {
 	case "Prod":
 		return segments(1, func(a, b T) T { return a * b })
 	case "Max":
-		return segments(low, func(a, b T) T { return max(a, b) })
+		return segments(low, greater[T])
 	case "Min":
-		return segments(high, func(a, b T) T { return min(a, b) })
+		return segments(high, lesser[T])
 	}
 	return nil
+}
+
+// greater is the maximum of a running value and an element. Where either is NaN it is the element.
+func greater[T number](acc, x T) T {
+	if x < acc {
+		return acc
+	}
+	return x
+}
+
+// lesser is the minimum, as greater.
+func lesser[T number](acc, x T) T {
+	if acc < x {
+		return acc
+	}
+	return x
 }
 
 func complexSegments[T complex64 | complex128](op string) *segmentFold {
@@ -80,9 +96,9 @@ func halfSegments(op string, top float32, widen func(uint16) float32, narrow fun
 	case "Prod":
 		f, start = func(a, b float32) float32 { return a * b }, 1
 	case "Max":
-		f, start = func(a, b float32) float32 { return max(a, b) }, -top
+		f, start = greater[float32], -top
 	case "Min":
-		f, start = func(a, b float32) float32 { return min(a, b) }, top
+		f, start = lesser[float32], top
 	}
 	return segments(narrow(start), func(a, b uint16) uint16 { return narrow(f(widen(a), widen(b))) })
 }
