@@ -27,10 +27,14 @@ type computeFlags struct {
 // add declares the flags on cmd.
 func (f *computeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.threads, "threads", 0, "threads to compute on (default: all cores)")
-	cmd.Flags().StringVar(&f.tier, "kernels", "auto", "kernels to compute with: auto, portable, avx2, avxvnni or avx512vnni")
+	tiers := []string{"auto"}
+	for t := kernels.Portable; t <= kernels.AVX512VNNI; t++ {
+		tiers = append(tiers, t.String())
+	}
+	cmd.Flags().StringVar(&f.tier, "kernels", "auto", "`tier` of kernels to compute with: "+strings.Join(tiers, ", "))
 	cmd.Flags().Var(&f.maxBytes, "max-bytes", "most memory of the tensors of one stream, such as 2GiB (default: no bound)")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "stop after this time, such as 30s (default: never)")
-	complete(cmd, "kernels", "auto", "portable", "avx2", "avxvnni", "avx512vnni")
+	complete(cmd, "kernels", tiers...)
 }
 
 // set returns the kernels that were asked for.

@@ -133,3 +133,16 @@ func TestExamplesAreTested(t *testing.T) {
 		}
 	}
 }
+
+// TestReadmeHasVerbs keeps the README's table of verbs whole.
+func TestReadmeHasVerbs(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, newCmd := range verbs() {
+		if name := newCmd(&streams{}).Name(); !strings.Contains(string(b), "\n| `"+name+" ") && !strings.Contains(string(b), "\n| `"+name+"` ") {
+			t.Errorf("README.md's table of verbs lacks %q", name)
+		}
+	}
+}
