@@ -42,7 +42,7 @@ func (q *quantizer) denseOf(n *graphdef.Node) (d *dense, reason Reason, detail s
 	if !ok {
 		side = 0
 		if w, ok = q.tree.ConstOf(n.Input(0)); !ok {
-			return nil, TwoActivations, fmt.Sprintf("weights come from %q, not from a Const", q.tree.Source(n.Input(1)))
+			return nil, TwoActivations, ""
 		}
 	}
 	value, err := w.Tensor("value")

@@ -25,6 +25,7 @@ var (
 		&QuantizeCache,
 		&ShareTables,
 		&DropPairs,
+		&ShareConstants,
 		&StripLeftovers,
 	}
 )
@@ -45,6 +46,8 @@ var order = []constraint{
 	{"quantize-matmul", "share-tables", "only a weight that is quantized can stand for its embedding table"},
 	{"quantize-batch-matmul", "quantize-cache", "the codes that attention reads are what the cache can hold"},
 	{"quantize-matmul", "drop-pairs", "pairs are what quantizing leaves"},
+	{"share-tables", "share-constants", "only then it shows which weights are there twice"},
+	{"share-constants", "strip-leftovers", "what is no more read in a body goes"},
 	{"drop-pairs", "strip-leftovers", "dropped nodes leave their ranges behind"},
 }
 

@@ -93,7 +93,8 @@ func (q *quantizer) twoActivations(n *graphdef.Node) {
 		leave(NotFloat, fmt.Sprintf("dtypes are %v", types))
 		return
 	case q.env.Target != TFQ8:
-		leave(TwoActivations, "TensorFlow has no fast INT8 product of two activations")
+		leave(TwoActivations, fmt.Sprintf("neither %q nor %q is constant, and TensorFlow has no fast INT8 product for that",
+			q.tree.Source(n.Input(0)), q.tree.Source(n.Input(1))))
 		return
 	}
 	p, problem := q.pairwiseOf(n)

@@ -106,7 +106,7 @@ func (q *quantizer) product(n *graphdef.Node) error {
 		return leave(Excluded, fmt.Sprintf("an exclude pattern matches %q", q.env.account.first(name)))
 	}
 	d, reason, detail := q.denseOf(n)
-	if reason == TwoActivations && q.env.Target == TFQ8 {
+	if reason == TwoActivations {
 		return nil // the next pass's
 	}
 	if reason != "" {

@@ -172,14 +172,7 @@ func (s *scope) constantArgs(c sinkable, tree *flow.Tree) map[int]*graphdef.Node
 
 // own gives c copies of the functions that other nodes call too, or that it calls in two roles; false where it cannot.
 func (s *scope) own(c *sinkable) bool {
-	uses := map[string]int{}
-	for _, t := range s.env.scopes(s.lib) {
-		for _, n := range t.g.Nodes() {
-			for _, name := range append(called(n), n.Op()) {
-				uses[name]++
-			}
-		}
-	}
+	uses := s.env.functionUses(s.lib)
 	for _, r := range c.roles {
 		if r.list && uses[r.fn.Name] > 1 {
 			return false
