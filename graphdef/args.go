@@ -226,7 +226,7 @@ func (r *AttrReader) inputRange(i int, unsaid string) (from, to int, ok bool) {
 		case ok:
 			lengths[k] = count
 			rest -= count
-		case open >= 0:
+		case open >= 0 || r.says(a, unsaid): // said, but no length
 			return 0, 0, false
 		default:
 			open = k
@@ -420,7 +420,7 @@ func (r *AttrReader) inputTypes() ([]tensor.DType, error) {
 		a := &r.sig.Inputs[i]
 		from, to, ok := r.inputRange(i, "")
 		if !ok {
-			return nil, n.Errorf("has too few inputs for argument %q, have %d", a.Name, len(n.inputs))
+			return nil, n.Errorf("has the wrong number of inputs for argument %q, have %d", a.Name, len(n.inputs))
 		}
 		types = append(types, r.argTypes(a, to-from)...)
 	}

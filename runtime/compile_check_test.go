@@ -29,7 +29,7 @@ func TestCompileChecksInputs(t *testing.T) {
 		graph *graphdef.Graph
 		want  string
 	}{
-		{"too few", build("AddV2", tensor.Float32), "too few inputs"},
+		{"too few", build("AddV2", tensor.Float32), "wrong number of inputs"},
 		{"too many", build("AddV2", tensor.Float32, tensor.Float32, tensor.Float32), "wrong number of inputs, have 3, want 2"},
 		{"none", build("MatMul"), "inputs"},
 		{"other dtype", build("AddV2", tensor.Float32, tensor.Int64), `input 1, in1:0, has dtype int64, want float`},

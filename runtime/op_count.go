@@ -131,8 +131,11 @@ func histogramOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 		step := (hi - lo) / float64(nbins)
 		for i := range x.Len() {
 			bin := 0
-			if v := value(i); v > lo { // false of NaN
-				bin = int(min((v-lo)/step, float64(nbins-1)))
+			// Both are false of NaN: as a value, and as the quotient in an infinite range.
+			if v := value(i); v > lo {
+				if q := (v - lo) / step; q > 0 {
+					bin = int(min(q, float64(nbins-1)))
+				}
 			}
 			setInt(t, bin, counts(bin)+1)
 		}

@@ -14,8 +14,11 @@ import (
 func topKOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 	r := n.AttrReader()
 	index := tensor.Int32
-	if n.Op() == "TopKV2" && r.Has("index_type") {
-		index = r.Type("index_type")
+	if n.Op() == "TopKV2" {
+		var err error
+		if index, err = indexType(n, "index_type"); err != nil {
+			return nil, err
+		}
 	}
 	fixed := 0
 	if n.Op() == "TopK" {

@@ -139,7 +139,7 @@ func batchMatMul(c *call, a, b *tensor.Tensor, ta, tb bool, out tensor.DType) er
 	}
 	p := product{m: m, n: n, k: k, ta: ta, tb: tb}
 	c.count(batch.Elements()*m, n, k, a.DType().Size() == 1)
-	if a.DType() != tensor.Float32 || out != tensor.Float32 {
+	if a.DType() != tensor.Float32 || b.DType() != tensor.Float32 || out != tensor.Float32 {
 		return p.generic(t, a, b, batch)
 	}
 	dst, x, y := tensor.Data[float32](t), tensor.Data[float32](a), tensor.Data[float32](b)

@@ -24,7 +24,7 @@ func (p *product) generic(t, a, b *tensor.Tensor, batch tensor.Shape) error {
 	}
 	var cell func(dst, i, j, a0, b0 int)
 	switch {
-	case a.DType().IsFloat() && b.DType().IsFloat():
+	case a.DType().IsFloat() && b.DType().IsFloat() && t.DType().IsFloat():
 		x, y := floatsOf(a), floatsOf(b)
 		cell = func(dst, i, j, a0, b0 int) {
 			sum := 0.0
@@ -33,9 +33,9 @@ func (p *product) generic(t, a, b *tensor.Tensor, batch tensor.Shape) error {
 			}
 			setFloat(t, dst, sum)
 		}
-	case a.DType() == tensor.Complex64 && b.DType() == tensor.Complex64:
+	case a.DType() == tensor.Complex64 && b.DType() == tensor.Complex64 && t.DType() == tensor.Complex64:
 		cell = complexCell[complex64](p, t, a, b, at, bt)
-	case a.DType() == tensor.Complex128 && b.DType() == tensor.Complex128:
+	case a.DType() == tensor.Complex128 && b.DType() == tensor.Complex128 && t.DType() == tensor.Complex128:
 		cell = complexCell[complex128](p, t, a, b, at, bt)
 	case integral(a.DType()) && integral(b.DType()) && integral(t.DType()):
 		x, y := intsOf(a), intsOf(b)

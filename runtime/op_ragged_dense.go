@@ -29,6 +29,9 @@ func raggedToTensorOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 			return nil, fmt.Errorf("row_partition_types is %q, want FIRST_DIM_SIZE at the front only, ROW_SPLITS or VALUE_ROWIDS", types)
 		}
 	}
+	if have := n.NumInputs() - 3; have != len(types) {
+		return nil, fmt.Errorf("row_partition_types is %q, want one for each of the %d row partitions", types, have)
+	}
 	if !first && parts[0] != "ROW_SPLITS" {
 		return nil, fmt.Errorf("row_partition_types is %q, want FIRST_DIM_SIZE or ROW_SPLITS at the front", types)
 	}

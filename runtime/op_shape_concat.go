@@ -152,6 +152,9 @@ func parallelConcatOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
+	if n.NumInputs() == 0 {
+		return nil, fmt.Errorf("has no inputs, want 1 or more")
+	}
 	return func(c *call) error {
 		for i := range c.numIn() {
 			if s := c.in(i).Shape(); len(s) == 0 || s[0] != 1 {

@@ -121,14 +121,17 @@ func setInts(c *call, i int, d tensor.DType, shape tensor.Shape, values []int) e
 	if err != nil {
 		return err
 	}
-	if d == tensor.Int64 {
+	switch d {
+	case tensor.Int64:
 		for j, v := range values {
 			tensor.Data[int64](t)[j] = int64(v)
 		}
-		return nil
-	}
-	for j, v := range values {
-		tensor.Data[int32](t)[j] = int32(v)
+	case tensor.Int32:
+		for j, v := range values {
+			tensor.Data[int32](t)[j] = int32(v)
+		}
+	default:
+		return fmt.Errorf("output %d is %v, want int32 or int64", i, d)
 	}
 	return nil
 }
