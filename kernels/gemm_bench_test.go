@@ -131,6 +131,26 @@ func BenchmarkMatMulInt8(b *testing.B) {
 	}
 }
 
+// BenchmarkMatMulInt32 times the integer product alone.
+func BenchmarkMatMulInt32(b *testing.B) {
+	for _, tier := range testTiers(b)[1:] {
+		for _, weights := range weightLimits(tier) {
+			for _, size := range benchSizes {
+				for _, m := range benchRows {
+					name := fmt.Sprintf("tier=%s/weights=%d/m=%d/k=%d/n=%d", tier, weights, m, size.k, size.n)
+					b.Run(name, func(b *testing.B) {
+						l := newInt8Layer(For(tier), weights, m, size.k, size.n)
+						l.run()
+						dst := aligned[int32](m * size.n)
+						benchProduct(b, l.s, "GOP/s", 2*m*size.k*size.n, l.w.Mix(m),
+							func() { l.s.MatMulInt32(dst, size.n, &l.codes, l.w) }, func() int { return l.s.ReadS8(l.w) })
+					})
+				}
+			}
+		}
+	}
+}
+
 // BenchmarkInt8OverF32 reports how many times as fast as the float32 layer the INT8 layer is, run by turns.
 func BenchmarkInt8OverF32(b *testing.B) {
 	for _, tier := range testTiers(b)[1:] {
