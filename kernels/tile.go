@@ -114,18 +114,21 @@ func (t *tile) run(kind tileKind, m, n, panel int) {
 		if t.colSum != nil {
 			part.colSum = unsafe.Add(t.colSum, 4*j)
 		}
-		part.blocks = high
-		part.rows(t, kind, low+1, vecs, 0, j)
-		part.blocks = all - high
-		part.rows(t, kind, low, vecs, high*(low+1), j)
+		if high > 0 {
+			part.rows(t, kind, low+1, vecs, 0, j, high)
+		}
+		part.rows(t, kind, low, vecs, high*(low+1), j, all-high)
 		j += vecs * size.lanes
 	}
 }
 
-// rows runs the blocks of one height, t.blocks of them, from row i and column j of the product whole on.
-func (t *tile) rows(whole *tile, kind tileKind, height, vecs, i, j int) {
-	most := max(1, maxSteps/(height*vecs*max(1, t.k)))
-	for blocks := t.blocks; blocks > 0; blocks -= t.blocks {
+// rows runs blocks of one height, from row i and column j of the product whole on.
+func (t *tile) rows(whole *tile, kind tileKind, height, vecs, i, j, blocks int) {
+	most := 1
+	if blocks > 1 {
+		most = max(1, maxSteps/(height*vecs*max(1, t.k)))
+	}
+	for ; blocks > 0; blocks -= t.blocks {
 		t.blocks = min(blocks, most)
 		t.a = unsafe.Add(whole.a, i*t.lda)
 		t.dst = unsafe.Add(whole.dst, i*t.ldd+4*j)
