@@ -51,15 +51,19 @@ func (s *Set) LoadS8(dst *Codes, q []int8, m, k, ld int) {
 	checkMatrix("LoadS8", "q", len(q), m, k, ld)
 	dst.reset(s.tier, m, k, 128)
 	for i := range m {
-		flipTop(dst.row(i), q[min(i*ld, len(q)):][:k])
+		s.flipTop(dst.row(i), q[min(i*ld, len(q)):][:k])
 	}
 	s.widen(dst)
 }
 
 // flipTop writes src with the top bits flipped to dst.
-func flipTop(dst []uint8, src []int8) {
-	j := 0
+func (s *Set) flipTop(dst []uint8, src []int8) {
 	from := unsafe.Slice((*uint8)(unsafe.Pointer(unsafe.SliceData(src))), len(src))
+	j := 0
+	if n := len(from) &^ 31; s.tier != Portable && n > 0 {
+		flipTopAVX2(&dst[0], &from[0], n)
+		j = n
+	}
 	for ; j+8 <= len(from); j += 8 {
 		binary.LittleEndian.PutUint64(dst[j:], binary.LittleEndian.Uint64(from[j:])^0x8080808080808080)
 	}

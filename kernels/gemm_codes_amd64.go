@@ -14,6 +14,11 @@ func quantizeRowAVX512(dst *uint8, x *float32, n int, q *byte)
 //go:noescape
 func quantizeRowAVX2(dst *uint8, x *float32, n int, q *byte)
 
+// flipTopAVX2 writes n bytes, a multiple of 32, with the top bits flipped.
+//
+//go:noescape
+func flipTopAVX2(dst *uint8, src *uint8, n int)
+
 // widenBytesAVX2 zero-extends n bytes, a multiple of 64.
 //
 //go:noescape
@@ -25,7 +30,8 @@ func widenBytesAVX2(dst *int16, src *uint8, n int)
 //go:noescape
 func widenQuadsAVX2(dst *int16, src *int8, n int)
 
-// interleaveAVX2 writes the quads of n columns, a multiple of 16, of the four rows at src, ld bytes apart.
+// interleaveAVX2 writes the quads of cols columns, a multiple of 16, of each four rows at src, lds bytes apart; what
+// becomes of four rows starts ldd bytes after what became of the four before. It wants cols and quads above 0.
 //
 //go:noescape
-func interleaveAVX2(dst *byte, src *byte, ld int, n int)
+func interleaveAVX2(dst *byte, ldd int, src *byte, lds int, cols int, quads int)

@@ -423,6 +423,26 @@ DATA packorder256<>+6(SB)/1, $0x03
 DATA packorder256<>+7(SB)/1, $0x07
 GLOBL packorder256<>(SB), RODATA|NOPTR, $8
 
+// func flipTopAVX2(dst *uint8, src *uint8, n int)
+// Requires: AVX, AVX2
+TEXT ·flipTopAVX2(SB), NOSPLIT, $0-24
+	MOVQ     dst+0(FP), DI
+	MOVQ     src+8(FP), SI
+	MOVQ     n+16(FP), DX
+	VPCMPEQB Y1, Y1, Y1
+	VPABSB   Y1, Y1
+	VPSLLW   $0x07, Y1, Y1
+
+loop:
+	VPXOR   (SI), Y1, Y0
+	VMOVDQU Y0, (DI)
+	ADDQ    $0x20, SI
+	ADDQ    $0x20, DI
+	SUBQ    $0x20, DX
+	JG      loop
+	VZEROUPPER
+	RET
+
 // func widenBytesAVX2(dst *int16, src *uint8, n int)
 // Requires: AVX, AVX2
 TEXT ·widenBytesAVX2(SB), NOSPLIT, $0-24
@@ -502,18 +522,23 @@ DATA quadhalves<>+14(SB)/1, $0x0e
 DATA quadhalves<>+15(SB)/1, $0x0f
 GLOBL quadhalves<>(SB), RODATA|NOPTR, $16
 
-// func interleaveAVX2(dst *byte, src *byte, ld int, n int)
+// func interleaveAVX2(dst *byte, ldd int, src *byte, lds int, cols int, quads int)
 // Requires: AVX
-TEXT ·interleaveAVX2(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), DI
-	MOVQ src+8(FP), SI
-	MOVQ ld+16(FP), CX
-	MOVQ n+24(FP), DX
+TEXT ·interleaveAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), R8
+	MOVQ ldd+8(FP), R10
+	MOVQ src+16(FP), R9
+	MOVQ lds+24(FP), CX
+	MOVQ cols+32(FP), R11
+	MOVQ quads+40(FP), R12
 	LEAQ (CX)(CX*2), AX
 
+quad:
+	MOVQ R8, DI
+	MOVQ R9, SI
+	MOVQ R11, DX
+
 loop:
-	SUBQ       $0x10, DX
-	JLT        done
 	VMOVDQU    (SI), X0
 	VMOVDQU    (SI)(CX*1), X1
 	VMOVDQU    (SI)(CX*2), X2
@@ -532,8 +557,11 @@ loop:
 	VMOVDQU    X3, 48(DI)
 	ADDQ       $0x10, SI
 	ADDQ       $0x40, DI
-	JMP        loop
-
-done:
+	SUBQ       $0x10, DX
+	JG         loop
+	ADDQ       R10, R8
+	LEAQ       (R9)(CX*4), R9
+	DECQ       R12
+	JNZ        quad
 	VZEROUPPER
 	RET

@@ -55,13 +55,21 @@ func (s *Set) sumColumns(p *PackedS8, ones *Codes) {
 	cols := roundUp(p.N, s.tier.panelWidth())
 	p.ColSum = grow(p.ColSum, cols)
 	clear(p.ColSum)
-	ones.reset(s.tier, 1, p.K, 0)
-	for i := range ones.bytes {
-		ones.bytes[i] = 1
-	}
-	s.widen(ones)
+	s.loadOnes(ones, p.K)
 	// With shift 0 the sums that the product starts from count nothing, so it may replace them.
 	s.MatMulInt32(p.ColSum, cols, ones, p)
+}
+
+// loadOnes makes c a row of k ones. It keeps those that it has: c is for nothing else.
+func (s *Set) loadOnes(c *Codes, k int) {
+	if n := roundUp(k, codeUnit); c.tier != s.tier || len(c.bytes) < n {
+		c.reset(s.tier, 1, n, 0)
+		for i := range c.bytes {
+			c.bytes[i] = 1
+		}
+		s.widen(c)
+	}
+	c.M, c.K = 1, k
 }
 
 // packQuads sets K, N, tier and quads of p.
@@ -80,8 +88,8 @@ func (s *Set) packQuads(p *PackedS8, w []int8, k, n, ldw int, transW bool) {
 	for j0 := 0; j0 < n; j0 += width {
 		panel := p.quads[j0*roundUp(k, 4):][:width*roundUp(k, 4)]
 		cols := min(width, n-j0)
-		if cols < width || k%4 != 0 {
-			clear(panel)
+		if k%4 != 0 {
+			clear(panel[k/4*4*width:]) // what lies after k must be zero; columns after n may hold anything
 		}
 		if transW {
 			s.packColumns(panel, w[j0*ldw:], k, cols, ldw)
@@ -110,19 +118,28 @@ func (s *Set) packColumns(panel, w []int8, k, cols, ldw int) {
 
 // packRows fills a panel from the first cols columns of w.
 func (s *Set) packRows(panel, w []int8, k, cols, ldw int) {
-	width := s.tier.panelWidth()
-	for i := 0; i < k; i += 4 {
-		quads := panel[i*width:][:4*width]
-		done := 0
-		if s.tier != Portable && i+4 <= k && cols >= 16 {
-			done = cols &^ 15
-			row := (*byte)(unsafe.Pointer(&w[i*ldw]))
-			interleaveAVX2((*byte)(unsafe.Pointer(&quads[0])), row, ldw, done)
+	width, whole, done := s.tier.panelWidth(), k/4, 0
+	if s.tier != Portable && whole > 0 && cols >= 16 {
+		done = cols &^ 15
+		// Pieces of some microseconds: assembly cannot be preempted.
+		const piece = 1 << 12
+		for i := 0; i < whole; i += piece {
+			from, to := (*byte)(unsafe.Pointer(&w[4*i*ldw])), (*byte)(unsafe.Pointer(&panel[4*i*width]))
+			interleaveAVX2(to, 4*width, from, ldw, done, min(piece, whole-i))
 		}
-		for r := i; r < min(i+4, k); r++ {
-			for j, v := range w[r*ldw:][done:cols] {
-				quads[(done+j)*4+r-i] = v
-			}
+	}
+	first := 0
+	if done == cols {
+		first = 4 * whole
+	}
+	for i := first; i < k; i++ {
+		start := done
+		if i >= 4*whole {
+			start = 0
+		}
+		quads := panel[i/4*4*width:]
+		for j, v := range w[i*ldw:][start:cols] {
+			quads[(start+j)*4+i%4] = v
 		}
 	}
 }

@@ -18,6 +18,7 @@ const (
 func codes(c *build.Context) {
 	quantizeRow(c, true)
 	quantizeRow(c, false)
+	flipTop(c)
 	widenBytes(c)
 	widenQuads(c)
 	interleave(c)
@@ -230,6 +231,28 @@ func (q *quantizer) loop256(dst, x, n, args reg.GPPhysical) {
 	q.Label(l("done"))
 }
 
+// flipTop emits the loop that turns signed bytes into unsigned ones.
+func flipTop(c *build.Context) {
+	function(c, "flipTopAVX2", "func(dst, src *uint8, n int)",
+		"flipTopAVX2 writes n bytes, a multiple of 32, with the top bits flipped.")
+	dst, src, n := reg.RDI, reg.RSI, reg.RDX
+	c.Load(c.Param("dst"), dst)
+	c.Load(c.Param("src"), src)
+	c.Load(c.Param("n"), n)
+	c.VPCMPEQB(reg.Y1, reg.Y1, reg.Y1)
+	c.VPABSB(reg.Y1, reg.Y1)
+	c.VPSLLW(U8(7), reg.Y1, reg.Y1)
+	c.Label("loop")
+	c.VPXOR(Mem{Base: src}, reg.Y1, reg.Y0)
+	c.VMOVDQU(reg.Y0, Mem{Base: dst})
+	c.ADDQ(U8(32), src)
+	c.ADDQ(U8(32), dst)
+	c.SUBQ(U8(32), n)
+	c.JG(LabelRef("loop"))
+	c.VZEROUPPER()
+	c.RET()
+}
+
 // widenBytes emits the loop that turns bytes into int16, for the AVX2 products.
 func widenBytes(c *build.Context) {
 	function(c, "widenBytesAVX2", "func(dst *int16, src *uint8, n int)",
@@ -290,23 +313,29 @@ func widenQuads(c *build.Context) {
 	c.RET()
 }
 
-// interleave emits the loop that makes byte quads out of four rows.
+// interleave emits the loop that makes byte quads out of four rows, again and again.
 func interleave(c *build.Context) {
-	function(c, "interleaveAVX2", "func(dst, src *byte, ld, n int)",
-		"interleaveAVX2 writes the quads of n columns, a multiple of 16, of the four rows at src, ld bytes apart.")
-	dst, src, ld, n, third := reg.RDI, reg.RSI, reg.RCX, reg.RDX, reg.RAX
+	function(c, "interleaveAVX2", "func(dst *byte, ldd int, src *byte, lds, cols, quads int)",
+		"interleaveAVX2 writes the quads of cols columns, a multiple of 16, of each four rows at src, lds bytes apart; what",
+		"becomes of four rows starts ldd bytes after what became of the four before. It wants cols and quads above 0.")
+	to, from, ld, n, third := reg.RDI, reg.RSI, reg.RCX, reg.RDX, reg.RAX
+	dst, src, ldd, cols, quads := reg.R8, reg.R9, reg.R10, reg.R11, reg.R12
 	c.Load(c.Param("dst"), dst)
+	c.Load(c.Param("ldd"), ldd)
 	c.Load(c.Param("src"), src)
-	c.Load(c.Param("ld"), ld)
-	c.Load(c.Param("n"), n)
+	c.Load(c.Param("lds"), ld)
+	c.Load(c.Param("cols"), cols)
+	c.Load(c.Param("quads"), quads)
 	c.LEAQ(Mem{Base: ld, Index: ld, Scale: 2}, third)
+	c.Label("quad")
+	c.MOVQ(dst, to)
+	c.MOVQ(src, from)
+	c.MOVQ(cols, n)
 	c.Label("loop")
-	c.SUBQ(U8(16), n)
-	c.JLT(LabelRef("done"))
-	c.VMOVDQU(Mem{Base: src}, reg.X0)
-	c.VMOVDQU(Mem{Base: src, Index: ld, Scale: 1}, reg.X1)
-	c.VMOVDQU(Mem{Base: src, Index: ld, Scale: 2}, reg.X2)
-	c.VMOVDQU(Mem{Base: src, Index: third, Scale: 1}, reg.X3)
+	c.VMOVDQU(Mem{Base: from}, reg.X0)
+	c.VMOVDQU(Mem{Base: from, Index: ld, Scale: 1}, reg.X1)
+	c.VMOVDQU(Mem{Base: from, Index: ld, Scale: 2}, reg.X2)
+	c.VMOVDQU(Mem{Base: from, Index: third, Scale: 1}, reg.X3)
 	c.VPUNPCKLBW(reg.X1, reg.X0, reg.X4)
 	c.VPUNPCKHBW(reg.X1, reg.X0, reg.X5)
 	c.VPUNPCKLBW(reg.X3, reg.X2, reg.X6)
@@ -316,12 +345,16 @@ func interleave(c *build.Context) {
 	c.VPUNPCKLWD(reg.X7, reg.X5, reg.X2)
 	c.VPUNPCKHWD(reg.X7, reg.X5, reg.X3)
 	for i, r := range []reg.VecPhysical{reg.X0, reg.X1, reg.X2, reg.X3} {
-		c.VMOVDQU(r, Mem{Base: dst, Disp: 16 * i})
+		c.VMOVDQU(r, Mem{Base: to, Disp: 16 * i})
 	}
-	c.ADDQ(U8(16), src)
-	c.ADDQ(U8(64), dst)
-	c.JMP(LabelRef("loop"))
-	c.Label("done")
+	c.ADDQ(U8(16), from)
+	c.ADDQ(U8(64), to)
+	c.SUBQ(U8(16), n)
+	c.JG(LabelRef("loop"))
+	c.ADDQ(ldd, dst)
+	c.LEAQ(Mem{Base: src, Index: ld, Scale: 4}, src)
+	c.DECQ(quads)
+	c.JNZ(LabelRef("quad"))
 	c.VZEROUPPER()
 	c.RET()
 }
