@@ -100,6 +100,8 @@ func TestCompare(t *testing.T) {
 		{"int", tensor.Scalar[int8](-3), tensor.Scalar[int8](-3), Expectation{}, true},
 		{"other int", tensor.Scalar[int8](-3), tensor.Scalar[int8](-2), Expectation{Rtol: 1}, false},
 		{"strings", tensor.FromStrings(nil, []string{"a"}), tensor.FromStrings(nil, []string{"b"}), Expectation{}, false},
+		{"complex", tensor.Scalar[complex64](1.01 + 2i), tensor.Scalar[complex64](1 + 2i), Expectation{Rtol: 0.02}, true},
+		{"imaginary part", tensor.Scalar(1 + 2.1i), tensor.Scalar(1 + 2i), Expectation{Rtol: 0.02}, false},
 		{"missing", nil, floats(1), Expectation{}, false},
 	} {
 		c.e.Want = c.want

@@ -50,6 +50,14 @@ func (d *Diff) element(got, want *tensor.Tensor, i int, e Expectation) float64 {
 	if want.DType() == tensor.String {
 		return differ(got.Strings()[i] != want.Strings()[i])
 	}
+	switch want.DType() {
+	case tensor.Complex64:
+		g, w := tensor.Data[complex64](got)[i], tensor.Data[complex64](want)[i]
+		return max(d.number(float64(real(g)), float64(real(w)), e), d.number(float64(imag(g)), float64(imag(w)), e))
+	case tensor.Complex128:
+		g, w := tensor.Data[complex128](got)[i], tensor.Data[complex128](want)[i]
+		return max(d.number(real(g), real(w), e), d.number(imag(g), imag(w), e))
+	}
 	if !want.DType().IsFloat() {
 		g, w := integer(got, i), integer(want, i)
 		if g != w {
@@ -57,7 +65,11 @@ func (d *Diff) element(got, want *tensor.Tensor, i int, e Expectation) float64 {
 		}
 		return differ(g != w)
 	}
-	g, w := float(got, i), float(want, i)
+	return d.number(float(got, i), float(want, i), e)
+}
+
+// number is element for g where w is wanted, floats or parts of a complex number.
+func (d *Diff) number(g, w float64, e Expectation) float64 {
 	switch {
 	case g != g || w != w:
 		return differ((g != g) != (w != w))
