@@ -36,6 +36,9 @@ func textDecoder(name string) (decoder, error) {
 		}, nil
 	}
 	enc, err := ianaindex.IANA.Encoding(name)
+	if err != nil { // ICU does not tell - from _
+		enc, err = ianaindex.IANA.Encoding(strings.ReplaceAll(name, "-", "_"))
+	}
 	if err != nil || enc == nil {
 		return nil, fmt.Errorf("input_encoding %q is not known", name)
 	}
