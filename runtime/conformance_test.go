@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,16 +16,25 @@ import (
 	"github.com/tfq8/tfq8/tensor"
 )
 
+// recorded is the project's own cases, which testdata/conformance/README.md describes.
+var recorded = filepath.Join("..", "testdata", "conformance", "cases")
+
 // TestConformance runs small graphs and compares with what TensorFlow answered: as they are, where constants may be folded,
 // and with their inputs fed, where nothing is known when the graph is compiled. TFQ8_CASES names more directories of
 // groups, separated like PATH.
 func TestConformance(t *testing.T) {
-	dirs := []string{filepath.Join("..", "..", "shared", "conformance", "cases")}
+	dirs := []string{recorded, filepath.Join("..", "..", "shared", "conformance", "cases")}
 	dirs = append(dirs, filepath.SplitList(os.Getenv("TFQ8_CASES"))...)
-	for _, dir := range dirs {
+	for i, dir := range dirs {
 		files, _ := filepath.Glob(filepath.Join(dir, "*", "*.pb"))
 		if len(files) == 0 {
-			t.Skipf("missing %s", dir)
+			t.Run(filepath.Base(dir), func(t *testing.T) {
+				if i == 0 {
+					t.Fatalf("missing %s", dir)
+				}
+				t.Skipf("missing %s", dir)
+			})
+			continue
 		}
 		groups := map[string][]string{}
 		var order []string
@@ -43,6 +53,62 @@ func TestConformance(t *testing.T) {
 			})
 		}
 	}
+}
+
+// unrecorded are the ops that no recorded case has, each with the reason.
+var unrecorded = map[string]string{
+	"_FusedBatchNormEx":             "TensorFlow's CPU kernel is a stub",
+	"InitializeTableFromTextFile":   "needs a file beside the case; TestTableFromFile",
+	"InitializeTableFromTextFileV2": "needs a file beside the case; TestTableFromFile",
+	"QuantizedReluX":                "TensorFlow has no CPU kernel",
+	"TopK":                          "TensorFlow 2.21 looks for a kernel with an attribute that the op does not have",
+}
+
+// compiled are the ops that Compile takes apart, so that runtime.Ops does not name them.
+var compiled = []string{
+	"Enter", "Exit", "NextIteration", "LoopCond", "While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase",
+	"PartitionedCall", "StatefulPartitionedCall", "Placeholder", "NoOp", "ControlTrigger",
+}
+
+// TestEveryOpIsRecorded asserts that each op which the interpreter runs is in a case with TensorFlow's answers.
+func TestEveryOpIsRecorded(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(recorded, "*", "*.pb"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases in %s: %v", recorded, err)
+	}
+	seen := map[string]bool{}
+	for _, file := range files {
+		c, err := cases.Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range append([]*graphdef.Graph{c.Graph}, bodies(c.Graph)...) {
+			for _, n := range g.Nodes() {
+				seen[n.Op()] = true
+			}
+		}
+	}
+	var missing []string
+	for _, op := range append(runtime.Ops(), compiled...) {
+		switch _, known := unrecorded[op]; {
+		case !seen[op] && !known:
+			missing = append(missing, op)
+		case seen[op] && known:
+			t.Errorf("%s has a recorded case, but is listed as unrecorded", op)
+		}
+	}
+	slices.Sort(missing)
+	for _, op := range missing {
+		t.Errorf("%s has no recorded case; add it to a suite in testdata/conformance and record again", op)
+	}
+}
+
+func bodies(g *graphdef.Graph) []*graphdef.Graph {
+	var list []*graphdef.Graph
+	for _, f := range g.Functions() {
+		list = append(list, f.Body)
+	}
+	return list
 }
 
 // conform runs one case file in all modes.
