@@ -14,7 +14,10 @@ type StepTime struct {
 }
 
 // Work counts the multiply-adds of matrix products: those in float, and those on 8-bit codes.
-type Work struct{ Float, Int8 int64 }
+type Work struct {
+	Float int64 `json:"float"`
+	Int8  int64 `json:"int8"`
+}
 
 // Sub returns w less v.
 func (w Work) Sub(v Work) Work { return Work{w.Float - v.Float, w.Int8 - v.Int8} }

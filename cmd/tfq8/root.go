@@ -42,6 +42,7 @@ func verbs() []func(*streams) *cobra.Command {
 		newCheckCmd,
 		newConvertCmd,
 		newDiffCmd,
+		newBenchCmd,
 		newEvalCmd,
 		newRunCmd,
 		newShowCmd,
