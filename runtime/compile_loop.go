@@ -21,6 +21,9 @@ func (sc *scope) emitLoop(r *flow.Region, b *block) error {
 			return err
 		}
 		sc.slots[n.Out(0)] = s
+		if err := sc.observeAtStart(n.Out(0), &l.body); err != nil {
+			return err
+		}
 		if sc.c.mayDie[s] {
 			st.in = append(st.in, s)
 		}
