@@ -305,6 +305,10 @@ func (q *quantizer) threshold(o graphdef.Output) (t calib.Threshold, reason Reas
 	return q.env.threshold(q.tensorName(o))
 }
 
+// minimumRange is the default of QuantizeV2's ensure_minimum_range: the least width of a range, relative to the larger of 1
+// and its magnitude.
+const minimumRange = 0.01
+
 // codesFor returns the codes of activation x, quantized where x is computed, for all that read it. They are unsigned where
 // that is allowed and x was never below zero.
 func (q *quantizer) codesFor(x graphdef.Output, t calib.Threshold, unsigned bool) *quantizedInput {
@@ -332,6 +336,10 @@ func (q *quantizer) codesFor(x graphdef.Output, t calib.Threshold, unsigned bool
 	if d == tensor.Qint8 {
 		n.SetAttr("narrow_range", graphdef.BoolAttr(true))
 		n.SetAttr("round_mode", graphdef.StringAttr("HALF_TO_EVEN"))
+	}
+	// By default QuantizeV2 widens a range to at least a hundredth, which leaves small values no codes.
+	if hi-lo < 2*minimumRange*max(1, hi) {
+		n.SetAttr("ensure_minimum_range", graphdef.FloatAttr(0))
 	}
 	in := &quantizedInput{codes: n.Out(0), lo: n.Out(1), hi: n.Out(2), dtype: d, limit: hi}
 	q.inputs[inputKey{x, unsigned}] = in
