@@ -137,7 +137,11 @@ func (b batchNorm) eval(c *call) error {
 		}
 		clear(reserved.Bytes())
 	}
-	b.run(t, x, ch, in, stats)
+	if x.DType() == tensor.Float32 && u == tensor.Float32 && x.Len() > 0 {
+		b.float(c, t, x, ch, in, stats)
+	} else {
+		b.run(t, x, ch, in, stats)
+	}
 	if b.side > 0 {
 		y, v := floatsOf(t), floatsOf(c.in(5))
 		for i := range t.Len() {
@@ -148,6 +152,89 @@ func (b batchNorm) eval(c *call) error {
 		unaryKernel("Relu", t.DType())(c.kernels(), t, t)
 	}
 	return nil
+}
+
+// float is run for float32, by the kernels. Channels that come first lie in rows; those that come last lie beside each other.
+func (b *batchNorm) float(c *call, t, x *tensor.Tensor, ch channelLayout, in, stats [4]*tensor.Tensor) {
+	k, dst, src := c.kernels(), tensor.Data[float32](t), tensor.Data[float32](x)
+	var v, s [4][]float32
+	for i := range v {
+		v[i], s[i] = tensor.Data[float32](in[i]), tensor.Data[float32](stats[i])
+	}
+	image := ch.channels * ch.inner
+	n := len(src) / ch.channels
+	mean, variance := s[2], s[3] // of this batch, or the given ones
+	switch {
+	case !b.training:
+		copy(mean, v[2])
+		copy(variance, v[3])
+	case ch.inner == 1:
+		clear(mean)
+		clear(variance)
+		for at := 0; at < len(src); at += image {
+			k.Add(mean, mean, src[at:][:image])
+		}
+		k.DivScalar(mean, mean, float32(n))
+		for at := 0; at < len(src); at += image {
+			for j, m := range mean {
+				d := src[at+j] - m
+				variance[j] += d * d
+			}
+		}
+		k.DivScalar(variance, variance, float32(n))
+	default:
+		for j := range mean {
+			sum, squares := float32(0), float32(0)
+			for at := j * ch.inner; at < len(src); at += image {
+				sum += k.Sum(src[at:][:ch.inner])
+			}
+			mean[j] = sum / float32(n)
+			for at := j * ch.inner; at < len(src); at += image {
+				squares += k.SumSquaredDeviations(src[at:][:ch.inner], mean[j])
+			}
+			variance[j] = squares / float32(n)
+		}
+	}
+	// The running statistics hold each channel's factor until all is normalized.
+	by := s[0]
+	for j := range by {
+		by[j] = float32(inverseRoot(float64(variance[j]), float64(b.eps))) * v[0][j]
+	}
+	for at := 0; at < len(src); at += image {
+		if ch.inner == 1 {
+			y := dst[at:][:image]
+			k.Sub(y, src[at:][:image], mean)
+			k.Mul(y, y, by)
+			k.Add(y, y, v[1])
+			continue
+		}
+		for j := range by {
+			y := dst[at+j*ch.inner:][:ch.inner]
+			k.SubScalar(y, src[at+j*ch.inner:][:ch.inner], mean[j])
+			k.MulScalar(y, y, by[j])
+			k.AddScalar(y, y, v[1][j])
+		}
+	}
+	for j := range by {
+		m := moments{float64(mean[j]), float64(variance[j])}
+		if b.training {
+			m = b.running(m, n, j, in)
+		}
+		setMoments(stats[0], stats[1], j, m)
+	}
+}
+
+// running returns the running statistics of channel j after a batch of n values with moments m.
+func (b *batchNorm) running(m moments, n, j int, in [4]*tensor.Tensor) moments {
+	if n > 1 {
+		m.variance *= float64(n) / float64(n-1)
+	}
+	if b.average != 1 {
+		mean, variance := floatsOf(in[2]), floatsOf(in[3])
+		m.mean = (1-b.average)*mean.at(j) + b.average*m.mean
+		m.variance = (1-b.average)*variance.at(j) + b.average*m.variance
+	}
+	return m
 }
 
 // run normalizes x into t; in is scale, offset, mean and variance, stats the running mean and variance and those of this batch.
@@ -167,18 +254,10 @@ func (b *batchNorm) run(t, x *tensor.Tensor, ch channelLayout, in, stats [4]*ten
 		var m moments
 		if b.training {
 			m = momentsOf(n, func(i int) float64 { return src.at(place(i)) })
-			running := m
+			setMoments(stats[0], stats[1], j, b.running(m, n, j, in))
 			if n == 0 {
 				m = moments{}
 			}
-			if n > 1 {
-				running.variance *= float64(n) / float64(n-1)
-			}
-			if b.average != 1 {
-				running.mean = (1-b.average)*v[2].at(j) + b.average*running.mean
-				running.variance = (1-b.average)*v[3].at(j) + b.average*running.variance
-			}
-			setMoments(stats[0], stats[1], j, running)
 		} else {
 			m = moments{v[2].at(j), v[3].at(j)}
 			setMoments(stats[0], stats[1], j, m)
