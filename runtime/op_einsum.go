@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 
 	"github.com/tfq8/tfq8/graphdef"
@@ -139,6 +140,9 @@ func (r *einsumRun) bind(e *einsum, i int) error {
 	}
 	if free < 0 || free > maxEllipsis || (free > 0 && !hasDots) {
 		return fmt.Errorf("input %d has shape %v, which does not fit equation %q", i, shape, e.equation)
+	}
+	if free > 0 && hasDots && !slices.Contains(e.out, dots) {
+		return fmt.Errorf("input %d has shape %v, where equation %q has no ... in its output for %d dimensions", i, shape, e.equation, free)
 	}
 	d, stride := len(shape)-1, 1
 	put := func(l uint8) error {

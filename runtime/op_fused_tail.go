@@ -31,6 +31,9 @@ func newTail(n *graphdef.Node, d tensor.DType, first int) ([]tailPart, error) {
 	if !d.IsFloat() {
 		return nil, noKernel(d)
 	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf(`attribute "fused_ops" is empty, want one op or more`)
+	}
 	var tail []tailPart
 	next := first
 	for _, name := range names {

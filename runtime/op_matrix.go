@@ -21,6 +21,11 @@ var matrixOps = map[string]evaluator{
 	"Einsum":         einsumOp,
 	"XlaEinsum":      einsumOp,
 
+	"BiasAddGrad":   biasAddGradOp,
+	"Cholesky":      choleskyOp,
+	"MatrixInverse": matrixInverseOp,
+	"SparseMatMul":  sparseMatMulOp,
+
 	"Diag":             diagOp,
 	"DiagPart":         diagPartOp,
 	"MatrixDiag":       matrixDiagOp,
@@ -77,7 +82,7 @@ func matMulOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 		if a.Rank() != 2 || b.Rank() != 2 {
 			return fmt.Errorf("inputs must be matrices, have a %v and b %v", a.Shape(), b.Shape())
 		}
-		return batchMatMul(c, a, b, ta, tb, a.DType())
+		return batchMatMul(c, a, b, product{ta: ta, tb: tb}, a.DType())
 	}, nil
 }
 
@@ -105,19 +110,19 @@ func batchMatMulOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 		if d == tensor.Invalid {
 			d = a.DType()
 		}
-		return batchMatMul(c, a, b, ta, tb, d)
+		return batchMatMul(c, a, b, product{ta: ta, tb: tb, adjoint: true}, d)
 	}, nil
 }
 
-// batchMatMul sets output 0 to a x b over their last two dimensions.
-func batchMatMul(c *call, a, b *tensor.Tensor, ta, tb bool, out tensor.DType) error {
+// batchMatMul sets output 0 to a x b over their last two dimensions, which p says how to read.
+func batchMatMul(c *call, a, b *tensor.Tensor, p product, out tensor.DType) error {
 	as, bs := a.Shape(), b.Shape()
 	m, k := as[len(as)-2], as[len(as)-1]
 	kb, n := bs[len(bs)-2], bs[len(bs)-1]
-	if ta {
+	if p.ta {
 		m, k = k, m
 	}
-	if tb {
+	if p.tb {
 		kb, n = n, kb
 	}
 	if k != kb {
@@ -137,7 +142,7 @@ func batchMatMul(c *call, a, b *tensor.Tensor, ta, tb bool, out tensor.DType) er
 	if err != nil {
 		return err
 	}
-	p := product{m: m, n: n, k: k, ta: ta, tb: tb}
+	p.m, p.n, p.k = m, n, k
 	c.count(batch.Elements()*m, n, k, a.DType().Size() == 1)
 	if a.DType() != tensor.Float32 || b.DType() != tensor.Float32 || out != tensor.Float32 {
 		return p.generic(t, a, b, batch)
@@ -154,6 +159,7 @@ func batchMatMul(c *call, a, b *tensor.Tensor, ta, tb bool, out tensor.DType) er
 type product struct {
 	m, n, k int
 	ta, tb  bool
+	adjoint bool // what is read transposed is conjugated, too
 }
 
 // float computes dst = a x b in float32.

@@ -86,3 +86,40 @@ func addChannels[T uint8 | uint16 | uint32 | uint64 | complex64 | complex128](t,
 		dst[i] = v + bias[i/inner%len(bias)]
 	}
 }
+
+// biasAddGradOp is the gradient of BiasAdd by the bias: the sum over all but the channels.
+func biasAddGradOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
+	d, err := operandType(n)
+	if err != nil {
+		return nil, err
+	}
+	format, err := dataFormat(n)
+	if err != nil {
+		return nil, err
+	}
+	sum := reductionOf("Sum", d)
+	if sum == nil {
+		return nil, noKernel(d)
+	}
+	return func(c *call) error {
+		x, r := c.in(0), &c.reduce
+		if x.Rank() < 2 || x.DType() != d {
+			return fmt.Errorf("input is %v %v, want %v of rank 2 or more", x.DType(), x.Shape().Clone(), d)
+		}
+		channel := x.Rank() - 1
+		if format == "NCHW" {
+			channel = 1
+		}
+		r.drop = r.drop[:0]
+		for i := range x.Rank() {
+			r.drop = append(r.drop, i != channel)
+		}
+		r.split(x.Shape())
+		t, err := c.alloc(0, d, x.Shape()[channel:channel+1])
+		if err != nil || t.Len() == 0 {
+			return err
+		}
+		sum(r, t, x)
+		return nil
+	}, nil
+}

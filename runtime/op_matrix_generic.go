@@ -59,7 +59,7 @@ func (p *product) generic(t, a, b *tensor.Tensor, batch tensor.Shape) error {
 	return nil
 }
 
-// complexCell conjugates the operands that are read transposed, as adj_x and adj_y say.
+// complexCell conjugates the operands that are read transposed where the product is of adjoints.
 func complexCell[T complex64 | complex128](p *product, t, a, b *tensor.Tensor, at, bt func(i, j int) int) func(dst, i, j, a0, b0 int) {
 	x, y, z := tensor.Data[T](a), tensor.Data[T](b), tensor.Data[T](t)
 	conj := func(v T, yes bool) complex128 {
@@ -72,7 +72,7 @@ func complexCell[T complex64 | complex128](p *product, t, a, b *tensor.Tensor, a
 	return func(dst, i, j, a0, b0 int) {
 		var sum complex128
 		for l := range p.k {
-			sum += conj(x[a0+at(i, l)], p.ta) * conj(y[b0+bt(l, j)], p.tb)
+			sum += conj(x[a0+at(i, l)], p.ta && p.adjoint) * conj(y[b0+bt(l, j)], p.tb && p.adjoint)
 		}
 		z[dst] = T(sum)
 	}
