@@ -62,7 +62,7 @@ func identityN(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 func switchOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 	return func(c *call) error {
 		p := c.in(1)
-		if p.DType() != tensor.Bool || p.Len() != 1 {
+		if p.DType() != tensor.Bool || p.Rank() != 0 {
 			return fmt.Errorf("predicate is %v %v, want a bool scalar", p.DType(), p.Shape())
 		}
 		live := 0
@@ -102,7 +102,7 @@ func mergeOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 func assertOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 	return func(c *call) error {
 		cond := c.in(0)
-		if cond.DType() != tensor.Bool || cond.Len() != 1 {
+		if cond.DType() != tensor.Bool || cond.Rank() != 0 {
 			return fmt.Errorf("condition is %v %v, want a bool scalar", cond.DType(), cond.Shape())
 		}
 		if tensor.Data[bool](cond)[0] {

@@ -106,8 +106,6 @@ func elementOrder(x *tensor.Tensor) (func(i, j int) int, error) {
 		return compareIn(tensor.Data[int64](x)), nil
 	case tensor.Uint64:
 		return compareIn(tensor.Data[uint64](x)), nil
-	case tensor.String:
-		return compareIn(x.Strings()), nil
 	}
 	return nil, fmt.Errorf("elements of %v have no order", x.DType())
 }

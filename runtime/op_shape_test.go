@@ -88,6 +88,11 @@ var hotSteps = []struct {
 	{"GatherNd", "GatherNd", nil, []*tensor.Tensor{iota32(4, 9), tensor.FromSlice(tensor.Shape{4, 2}, []int32{0, 1, 1, 8, 2, 3, 3, 3})}},
 	{"TopKV2", "TopKV2", nil, []*tensor.Tensor{iota32(1, 16), tensor.Scalar[int32](4)}},
 	{"Pad", "Pad", nil, []*tensor.Tensor{iota32(4, 2), tensor.FromSlice(tensor.Shape{2, 2}, []int32{0, 0, 0, 1})}},
+	{"OneHot", "OneHot", nil, []*tensor.Tensor{tensor.FromSlice(tensor.Shape{2}, []int64{1, 5}), tensor.Scalar[int32](8), tensor.Scalar[float32](1), tensor.Scalar[float32](0)}},
+	{"ReverseV2", "ReverseV2", nil, []*tensor.Tensor{iota32(4, 2), ints32(1)}},
+	{"ScatterNd", "ScatterNd", nil, []*tensor.Tensor{tensor.FromSlice(tensor.Shape{2, 1}, []int32{1, 3}), iota32(2, 4), ints32(5, 4)}},
+	{"TensorScatterUpdate", "TensorScatterUpdate", nil, []*tensor.Tensor{iota32(5, 4), tensor.FromSlice(tensor.Shape{2, 1}, []int32{1, 3}), iota32(2, 4)}},
+	{"Roll", "Roll", nil, []*tensor.Tensor{iota32(4, 2), tensor.Scalar[int32](1), tensor.Scalar[int32](1)}},
 	{"OnesLike", "OnesLike", nil, []*tensor.Tensor{ints32(1, 2, 3)}},
 	{"EnsureShape", "EnsureShape", map[string]graphdef.Attr{"shape": graphdef.ShapeAttr(tensor.Partial(-1, 2))}, []*tensor.Tensor{iota32(4, 2)}},
 }
