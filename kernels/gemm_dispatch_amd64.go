@@ -140,6 +140,10 @@ func tileF32AVX512(rows, vecs int, t *tile) {
 		tileF32AVX5126x4(args)
 	case 1<<4 | 8:
 		tileF32AVX5121x8(args)
+	case 2<<4 | 8:
+		tileF32AVX5122x8(args)
+	case 3<<4 | 8:
+		tileF32AVX5123x8(args)
 	default:
 		panic("kernels: no tile of this size")
 	}
@@ -384,6 +388,10 @@ func tileS8VNNI(rows, vecs int, t *tile) {
 		tileS8VNNI6x4(args)
 	case 1<<4 | 8:
 		tileS8VNNI1x8(args)
+	case 2<<4 | 8:
+		tileS8VNNI2x8(args)
+	case 3<<4 | 8:
+		tileS8VNNI3x8(args)
 	default:
 		panic("kernels: no tile of this size")
 	}

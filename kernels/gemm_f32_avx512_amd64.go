@@ -129,6 +129,16 @@ func tileF32AVX5126x4(args *byte)
 //go:noescape
 func tileF32AVX5121x8(args *byte)
 
+// tileF32AVX5122x8 multiplies blocks of 2 rows by 8 vectors of columns: panels of 64 columns, float32.
+//
+//go:noescape
+func tileF32AVX5122x8(args *byte)
+
+// tileF32AVX5123x8 multiplies blocks of 3 rows by 8 vectors of columns: panels of 64 columns, float32.
+//
+//go:noescape
+func tileF32AVX5123x8(args *byte)
+
 // tileF32AVX512Strided1x1 multiplies blocks of 1 rows by 1 vectors of columns: b in place, float32.
 //
 //go:noescape

@@ -128,3 +128,13 @@ func tileS8VNNI6x4(args *byte)
 //
 //go:noescape
 func tileS8VNNI1x8(args *byte)
+
+// tileS8VNNI2x8 multiplies blocks of 2 rows by 8 vectors of columns: panels of 64 columns, bytes.
+//
+//go:noescape
+func tileS8VNNI2x8(args *byte)
+
+// tileS8VNNI3x8 multiplies blocks of 3 rows by 8 vectors of columns: panels of 64 columns, bytes.
+//
+//go:noescape
+func tileS8VNNI3x8(args *byte)

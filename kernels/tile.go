@@ -60,13 +60,13 @@ type tileSizes struct {
 var sizesOf = [...]tileSizes{
 	tilesF32AVX2:          {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
 	tilesF32AVX2Strided:   {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
-	tilesF32AVX512:        {lanes: 16, vecs: 4, rows: 6, wide: [4]int{1: 8}},
+	tilesF32AVX512:        {lanes: 16, vecs: 4, rows: 6, wide: [4]int{1: 8, 2: 8, 3: 8}},
 	tilesF32AVX512Strided: {lanes: 16, vecs: 4, rows: 6, wide: [4]int{1: 8}},
 	tilesS8AVX2:           {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
 	tilesS8NarrowAVX2:     {lanes: 8, vecs: 2, rows: 5, wide: [4]int{1: 8, 2: 4}},
 	tilesS8RowAVX2:        {lanes: 8, vecs: 2, rows: 1, wide: [4]int{1: 8}},
 	tilesS8AVXVNNI:        {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
-	tilesS8VNNI:           {lanes: 16, vecs: 4, rows: 6, wide: [4]int{1: 8}},
+	tilesS8VNNI:           {lanes: 16, vecs: 4, rows: 6, wide: [4]int{1: 8, 2: 8, 3: 8}},
 }
 
 // laneMask has 8 set lanes before 8 clear ones; starting 8-n lanes in selects n.

@@ -63,7 +63,7 @@ var (
 	f32AVX2Strided = family{name: "tileF32AVX2Strided", arith: fma, strided: true, doc: "b in place, float32",
 		sizes: append(grid(6, 2), size{1, 4}, size{1, 8}, size{2, 4}, size{3, 4})}
 	f32AVX512 = family{name: "tileF32AVX512", arith: fma, zmm: true, doc: "panels of 64 columns, float32",
-		sizes: append(grid(6, 4), size{1, 8})}
+		sizes: append(grid(6, 4), size{1, 8}, size{2, 8}, size{3, 8})}
 	f32AVX512Strided = family{name: "tileF32AVX512Strided", arith: fma, zmm: true, strided: true,
 		doc: "b in place, float32", sizes: append(grid(6, 4), size{1, 8})}
 	s8Pairs = family{name: "tileS8AVX2", arith: madd, doc: "panels of 16 columns, int16 pairs",
@@ -75,7 +75,7 @@ var (
 	s8AVXVNNI = family{name: "tileS8AVXVNNI", arith: dotVEX, doc: "panels of 16 columns, bytes",
 		sizes: append(grid(6, 2), size{1, 8}, size{2, 4}, size{3, 4})}
 	s8VNNI = family{name: "tileS8VNNI", arith: dot, zmm: true, doc: "panels of 64 columns, bytes",
-		sizes: append(grid(6, 4), size{1, 8})}
+		sizes: append(grid(6, 4), size{1, 8}, size{2, 8}, size{3, 8})}
 )
 
 func grid(rows, vecs int) (sizes []size) {
