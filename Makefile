@@ -60,7 +60,8 @@ fuzz: ## fuzz every reader for FUZZTIME (30s) each
 	@testdata/fuzz.sh $(FUZZTIME)
 
 bench: build ## time the kernels and the embedded model
-	$(GO) test -run '^$$' -bench . -benchtime 200ms ./kernels
+	$(GO) test -run '^$$' -bench 'MatMul|Int8|Attention' -benchtime 2x ./kernels
+	$(GO) test -run '^$$' -bench 'Unary|Binary|Softmax|SumExp|Norm|Reduce|Quantize|TopK' -benchtime 100ms ./kernels
 	@testdata/demo.sh $(BIN) $(NUMBERS) --speed
 
 oracle: build ## compare converted graphs with real TensorFlow (needs Python and pip)

@@ -124,9 +124,14 @@ func (s *Set) Quantize(dst *Codes, x []float32, m, k, ld int, q Quantization) {
 		args.away = 1
 	}
 	args.lanes = &laneMask[8-k%8]
+	if ld == k && dst.stride == k {
+		m, k = 1, m*k // rows without gaps are one row
+	}
 	for i := range m {
-		row := dst.row(i)
-		s.quantizeRow(row, x[i*ld:][:k], &q, &args)
+		for j := 0; j < k; j += piece {
+			n := min(piece, k-j)
+			s.quantizeRow(dst.bytes[i*dst.stride+j:][:n], x[i*ld+j:][:n], &q, &args)
+		}
 	}
 	s.widen(dst)
 }
