@@ -17,13 +17,18 @@ type buffer struct {
 // holder gives back what it holds when nothing refers to it any more.
 type holder interface{ free(a *arena) }
 
-// arena hands out the buffers of one session. Freed ones are kept for the next request of their size class, so after the
-// first runs nothing is allocated. Not safe for concurrent use.
+// arena hands out the buffers of one session. Freed ones are kept for the next request of their size class or a smaller one,
+// so after the first runs nothing is allocated. A loop whose tensors grow leaves smaller buffers behind in each iteration: they
+// are given back to the system once they are more than what is in use. Not safe for concurrent use.
 type arena struct {
 	free  [64 * 4][]*buffer
+	spare int64 // bytes of the buffers in free
 	inUse int64 // bytes of the buffers that slots hold
 	max   int64 // bound of inUse, 0: none
 }
+
+// reach is how many classes above its own a request looks for a free buffer: up to eight times its size.
+const reach = 12
 
 // LimitError says that a run needed more memory than CompileOptions.MaxBytes allows.
 type LimitError struct{ Need, Max int64 }
@@ -56,14 +61,35 @@ func (a *arena) get(n int) (*buffer, error) {
 	if a.max > 0 && a.inUse+int64(size) > a.max {
 		return nil, &LimitError{a.inUse + int64(size), a.max}
 	}
-	a.inUse += int64(size)
-	if l := a.free[class]; len(l) > 0 {
+	for c := int(class); c < min(int(class)+reach, len(a.free)); c++ {
+		l := a.free[c]
+		if len(l) == 0 {
+			continue
+		}
 		b := l[len(l)-1]
-		a.free[class] = l[:len(l)-1]
+		if a.max > 0 && a.inUse+int64(len(b.mem)) > a.max {
+			break
+		}
+		a.free[c] = l[:len(l)-1]
+		a.spare -= int64(len(b.mem))
+		a.inUse += int64(len(b.mem))
 		b.refs = 1
 		return b, nil
 	}
+	a.trim(int(class))
+	a.inUse += int64(size)
 	return &buffer{mem: alignedMemory(size), refs: 1, class: class}, nil
+}
+
+// trim drops free buffers below a class, the largest first, as long as they are more than what is in use.
+func (a *arena) trim(class int) {
+	for c := class - 1; c >= 0 && a.spare > a.inUse; c-- {
+		for _, b := range a.free[c] {
+			a.spare -= int64(len(b.mem))
+		}
+		clear(a.free[c])
+		a.free[c] = a.free[c][:0]
+	}
 }
 
 // stringBytes is what an element of a string tensor takes beside its text.
@@ -92,6 +118,7 @@ func (a *arena) release(b *buffer) {
 		return
 	}
 	a.inUse -= int64(len(b.mem))
+	a.spare += int64(len(b.mem))
 	a.free[b.class] = append(a.free[b.class], b)
 }
 
