@@ -66,12 +66,12 @@ func (g *Graph) RemoveFunctions(drop func(*Function) bool) {
 			break // not from a reader of ours
 		}
 		names := false
-		// GradientDef: function_name and gradient_func.
+		// GradientDef: function_name and gradient_func; RegisteredGradient: gradient_func and registered_op_type.
 		walk(f.raw, func(num protowire.Number, _ protowire.Type, _ uint64, raw []byte) bool {
 			names = names || num <= 2 && gone[string(raw)]
 			return true
 		})
-		if !f.is(libraryGradient) || !names {
+		if !f.is(libraryGradient) && !f.is(libraryRegistered) || !names {
 			kept = append(kept, f.whole...)
 		}
 		rest = after
@@ -79,5 +79,8 @@ func (g *Graph) RemoveFunctions(drop func(*Function) bool) {
 	g.libraryExtra = kept
 }
 
-// libraryGradient is the field of gradients in FunctionDefLibrary.
-const libraryGradient = 2
+// Fields of gradients in FunctionDefLibrary.
+const (
+	libraryGradient   = 2
+	libraryRegistered = 3
+)

@@ -146,12 +146,13 @@ var noOutput = map[string]bool{
 }
 
 // outputs returns the outputs of the model's signatures, or the tensors that nothing reads, in file order; what a loop leaves
-// behind ranks last.
+// behind ranks last, and what lies in loops and branches counts only where there is nothing else.
 func (m *model) outputs() []candidate {
 	if list := m.signatureTensors(true); list != nil {
 		return list
 	}
-	var list, exits []candidate
+	always := savedmodel.Unconditional(m.graph)
+	var list, exits, inside []candidate
 	for _, n := range m.graph.Nodes() {
 		op := n.Op()
 		if noOutput[op] || strings.HasPrefix(op, "Assign") || strings.HasPrefix(op, "Save") || strings.HasPrefix(op, "Restore") {
@@ -170,10 +171,15 @@ func (m *model) outputs() []candidate {
 			case c.DType == tensor.Resource || c.DType == tensor.Variant:
 			case op == "Exit" || op == "RefExit":
 				exits = append(exits, c)
+			case !always[n]:
+				inside = append(inside, c)
 			default:
 				list = append(list, c)
 			}
 		}
+	}
+	if len(list) == 0 && len(exits) == 0 {
+		return inside
 	}
 	return append(list, exits...)
 }

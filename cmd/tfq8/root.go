@@ -44,6 +44,7 @@ func verbs() []func(*streams) *cobra.Command {
 		newDiffCmd,
 		newBenchCmd,
 		newEvalCmd,
+		newFreezeCmd,
 		newRunCmd,
 		newShowCmd,
 		newTranslateCmd,

@@ -399,42 +399,63 @@ func guessOutputs(g *graphdef.Graph) []*graphdef.Node {
 		return nil
 	}
 	writes := map[*graphdef.Node]bool{} // depends on something that writes a variable or file
+	for _, n := range order {
+		writes[n] = writer(n) || slices.ContainsFunc(sources(n), func(m *graphdef.Node) bool { return writes[m] })
+	}
+	always := Unconditional(g)
 	var roots []*graphdef.Node
 	for _, n := range order {
-		w := writer(n)
-		for _, in := range n.Inputs() {
-			w = w || writes[in.Node]
+		if writes[n] || !always[n] || isVariable(n) || isTable(n) || strings.HasPrefix(n.Op(), "Placeholder") {
+			continue
 		}
-		for _, c := range n.Controls() {
-			w = w || writes[c]
-		}
-		writes[n] = w
-	}
-	for _, n := range order {
-		if writes[n] || n.Op() == "NoOp" || n.Op() == "Const" || strings.HasPrefix(n.Op(), "Placeholder") || isVariable(n) || isTable(n) ||
-			n.Op() == "VarIsInitializedOp" || n.Op() == "IsVariableInitialized" || n.Op() == "Assert" || n.Op() == "Print" {
+		switch n.Op() {
+		case "NoOp", "Const", "VarIsInitializedOp", "IsVariableInitialized", "Assert", "Print":
 			continue
 		}
 		if outputs, err := n.NumOutputs(); err == nil && outputs == 0 {
 			continue
 		}
-		if !slices.ContainsFunc(n.Users(), func(u graphdef.Use) bool { return u.Input != graphdef.ControlInput && !writes[u.Node] }) &&
-			!feedsWriter(n, writes) {
+		// What a saver or an initial value reads is no output either.
+		if !slices.ContainsFunc(n.Users(), func(u graphdef.Use) bool { return u.Input != graphdef.ControlInput }) {
 			roots = append(roots, n)
 		}
 	}
 	return roots
 }
 
-// feedsWriter reports whether all that reads n writes: initial values of variables are no outputs.
-func feedsWriter(n *graphdef.Node, writes map[*graphdef.Node]bool) bool {
-	reads := false
-	for _, u := range n.Users() {
-		if u.Input != graphdef.ControlInput && writes[u.Node] {
-			reads = true
-		}
+// Unconditional returns the nodes of g that run exactly once whatever the inputs: those outside of the loops and branches of
+// TensorFlow 1. The outputs of a model are among them.
+func Unconditional(g *graphdef.Graph) map[*graphdef.Node]bool {
+	always := map[*graphdef.Node]bool{}
+	order, err := g.Order()
+	if err != nil {
+		return always
 	}
-	return reads
+	type depth struct{ loops, branches int }
+	in := map[*graphdef.Node]depth{} // of each node's outputs
+	for _, n := range order {
+		var d depth
+		for _, m := range sources(n) {
+			d.loops, d.branches = max(d.loops, in[m].loops), max(d.branches, in[m].branches)
+		}
+		switch n.Op() {
+		case "Enter", "RefEnter":
+			d.loops++
+		case "Exit", "RefExit":
+			// A loop's own switches end with it.
+			d.loops = max(d.loops-1, 0)
+			if d.loops == 0 {
+				d.branches = 0
+			}
+		case "Switch", "RefSwitch":
+			d.branches++
+		case "Merge", "RefMerge":
+			d.branches = max(d.branches-1, 0)
+		}
+		in[n] = d
+		always[n] = d == depth{}
+	}
+	return always
 }
 
 // writer reports whether n changes a variable, a table or a file.
