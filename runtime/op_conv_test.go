@@ -141,6 +141,7 @@ func TestWindows(t *testing.T) {
 	checkNodes(t, []nodeCase{
 		{name: "edge", op: "AvgPool", attrs: pool("SAME", 2, nil), inputs: []*tensor.Tensor{image}, want: "float [1, 1, 2, 1] 3 nan"},
 		{name: "NaN", op: "MaxPool", attrs: pool("SAME", 2, nil), inputs: []*tensor.Tensor{image}, want: "float [1, 1, 2, 1] 5 3"},
+		{name: "no images", op: "MaxPool", attrs: pool("VALID", 2, nil), inputs: []*tensor.Tensor{tensor.New(tensor.Float32, tensor.Shape{0, 2, 3, 1})}, want: "float [0, 1, 1, 1]"},
 		{name: "too big", op: "MaxPool", attrs: pool("VALID", 9, nil), inputs: []*tensor.Tensor{image}, wantErr: "does not fit"},
 		{name: "padding", op: "MaxPool", attrs: pool("NONE", 2, nil), inputs: []*tensor.Tensor{image}, wantErr: "SAME, VALID or EXPLICIT"},
 		{name: "rank", op: "AvgPool", attrs: pool("SAME", 2, nil), inputs: []*tensor.Tensor{vector[float32](1)}, wantErr: "rank"},

@@ -141,6 +141,9 @@ func (w *windowAttrs) axis(axis, size, filter int) (axisWindow, error) {
 		a.before = int(w.explicit[2*axis])
 		padded += a.before + int(w.explicit[2*axis+1])
 	}
+	if padded == 0 && span == 1 {
+		return a, nil // nothing comes of nothing
+	}
 	if padded < span {
 		return a, fmt.Errorf("a window that spans %d does not fit dimension %d, which has %d with its padding", span, axis, padded)
 	}
