@@ -77,11 +77,16 @@ func (env *Env) threshold(name string) (t calib.Threshold, reason Reason, detail
 		return t, NotCalibrated, fmt.Sprintf("calibration did not compute %q", name)
 	case t.Lo == 0 && t.Hi == 0:
 		return t, InputConstantZero, fmt.Sprintf("%q was zero throughout", name)
+	case max(-t.Lo, t.Hi) < leastRange:
+		return t, InputConstantZero, fmt.Sprintf("%q was zero or of the order of %g throughout", name, max(-t.Lo, t.Hi))
 	case t.Class == calib.Sparse:
 		return t, SparseInput, fmt.Sprintf("%q: peak more than 32 times its root mean square", name)
 	}
 	return t, "", ""
 }
+
+// leastRange is the least threshold whose scale, and the product of two of them, are normal numbers.
+const leastRange = 0x1p-50
 
 // outputNodes returns the nodes of env.Outputs.
 func (env *Env) outputNodes() []*graphdef.Node {

@@ -167,7 +167,7 @@ func (c *cache) same(q *graphdef.Node) bool {
 	if onlyBitcast(q) == nil || c.tree.Source(q.Input(1)) != c.tree.Source(c.quantize.Input(1)) || c.tree.Source(q.Input(2)) != c.tree.Source(c.quantize.Input(2)) {
 		return false
 	}
-	for _, name := range []string{"T", "mode", "round_mode", "narrow_range"} {
+	for _, name := range []string{"T", "mode", "round_mode", "narrow_range", "ensure_minimum_range", "axis"} {
 		a, _ := q.Attr(name)
 		b, _ := c.quantize.Attr(name)
 		if !slices.Equal(a.Wire(), b.Wire()) {
@@ -196,6 +196,7 @@ func (c *cache) rewrite(place *placer) {
 	}
 	for _, n := range c.untyped {
 		n.SetAttr("T", graphdef.TypeAttr(d))
+		mark(n, place.pass)
 	}
 	for _, q := range c.readers {
 		bits := onlyBitcast(q)

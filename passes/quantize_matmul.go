@@ -321,6 +321,10 @@ func (q *quantizer) codesFor(x graphdef.Output, t calib.Threshold, unsigned bool
 	if unsigned {
 		lo, d = 0, tensor.Quint8
 	}
+	if in := q.codesThere(x, lo, hi, d); in != nil {
+		q.inputs[inputKey{x, unsigned}] = in
+		return in
+	}
 	r := q.tree.Of(x.Node)
 	base := baseName(x) + "/quantize"
 	if unsigned {
@@ -344,4 +348,29 @@ func (q *quantizer) codesFor(x graphdef.Output, t calib.Threshold, unsigned bool
 	in := &quantizedInput{codes: n.Out(0), lo: n.Out(1), hi: n.Out(2), dtype: d, limit: hi}
 	q.inputs[inputKey{x, unsigned}] = in
 	return in
+}
+
+// codesThere returns the codes of x over the range lo, hi that a pass before has made; nil if there are none.
+func (q *quantizer) codesThere(x graphdef.Output, lo, hi float32, d tensor.DType) *quantizedInput {
+	for _, u := range x.Node.UsesOf(x.Index) {
+		n := u.Node
+		if n.Op() != "QuantizeV2" || u.Input != 0 || n.NumInputs() != 3 || len(n.Controls()) > 0 {
+			continue
+		}
+		a := n.AttrReader()
+		least, narrow, round := a.Float("ensure_minimum_range"), a.Bool("narrow_range"), a.Str("round_mode")
+		signed := d == tensor.Qint8
+		ours := a.Type("T") == d && a.Str("mode") == "SCALED" && a.Int("axis") == -1 && narrow == signed &&
+			(round == "HALF_TO_EVEN") == signed && (least == 0 || hi-lo >= 2*minimumRange*max(1, hi))
+		if a.Err() == nil && ours && q.isScalar(n.Input(1), lo) && q.isScalar(n.Input(2), hi) {
+			return &quantizedInput{codes: n.Out(0), lo: n.Out(1), hi: n.Out(2), dtype: d, limit: hi}
+		}
+	}
+	return nil
+}
+
+// isScalar reports whether o is the constant v.
+func (q *quantizer) isScalar(o graphdef.Output, v float32) bool {
+	t, ok := constant(o, q.tree)
+	return ok && t.Rank() == 0 && t.DType() == tensor.Float32 && tensor.Data[float32](t)[0] == v
 }
