@@ -98,7 +98,7 @@ func newConvertResult(res *passes.Result, v *verdict) *convertResult {
 func (r *convertResult) print(c *conversion, res *passes.Result) {
 	w := c.s.out
 	if n := res.Report.CalibrationFeeds; n > 0 {
-		fmt.Fprintf(w, "calibrated on %d feeds in %v, rule %v\n\n", n, res.Report.CalibrationTime.Round(time.Millisecond), c.opts.Rule)
+		fmt.Fprintf(w, "calibrated on %s in %v, rule %v\n\n", count(n, "feed"), res.Report.CalibrationTime.Round(time.Millisecond), c.opts.Rule)
 	}
 	const row = "%-21s  %8s  %6s  %6s  %9s  %9s  %7s\n"
 	fmt.Fprintf(w, row, "pass", "rewrites", "nodes", "after", "size", "after", "ms")
@@ -158,7 +158,7 @@ func reasons(left []passes.Product) []string {
 
 // print writes the comparison for people.
 func (v *verdict) print(s *streams) {
-	fmt.Fprintf(s.out, "\ncompared with the original on %d feeds, after loading it again\n", v.Feeds)
+	fmt.Fprintf(s.out, "\ncompared with the original on %s, after loading it again\n", count(v.Feeds, "feed"))
 	for _, f := range v.Outputs {
 		fmt.Fprintf(s.out, "  %s: relative error %.3g %%", f.Name, 100*float64(f.Error))
 		if f.NotFinite > 0 {

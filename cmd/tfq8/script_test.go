@@ -146,3 +146,20 @@ func TestReadmeHasVerbs(t *testing.T) {
 		}
 	}
 }
+
+// TestClosedPipe runs a verb whose reader goes away, as head does: it ends with an error code and no message.
+func TestClosedPipe(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var stderr strings.Builder
+	cmd := exec.Cmd{Path: os.Args[0], Args: []string{"tfq8", "show", "--ops", "-q"}, Stdout: w, Stderr: &stderr}
+	if code := exitCode(cmd.Run()); code != "2" || stderr.Len() > 0 {
+		t.Errorf("exit code %s and message %q, want 2 and none", code, stderr.String())
+	}
+}

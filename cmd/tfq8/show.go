@@ -326,13 +326,13 @@ func (r *showResult) print(w io.Writer, path string) {
 	}
 	section("loops", len(r.Loops))
 	for _, l := range r.Loops {
-		row(l.Name, fmt.Sprintf("%d variables", l.Variables), fmt.Sprintf("%d nodes", l.Nodes), fmt.Sprintf("%d products", l.Products))
+		row(l.Name, count(l.Variables, "variable"), count(l.Nodes, "node"), count(l.Products, "product"))
 	}
 	section("functions", len(r.Functions))
 	for _, f := range r.Functions {
-		row(f.Name, fmt.Sprintf("%d nodes", f.Nodes))
+		row(f.Name, count(f.Nodes, "node"))
 	}
-	section(fmt.Sprintf("candidates for INT8: %d products", len(r.Candidates)), len(r.Candidates))
+	section("candidates for INT8: "+count(len(r.Candidates), "product"), len(r.Candidates))
 	for _, c := range r.Candidates {
 		weights, loop := "two activations", ""
 		if c.Weights != nil {
