@@ -37,10 +37,9 @@ need and that the graph writes is an error.
 
 -o names a graph file (.pb, .pbtxt or .txt) or, with any other name, the directory
 of a SavedModel, which may be larger than 2 GiB. Inputs and outputs are printed.`,
-		Example: `  tfq8 freeze export/1 -o frozen.pb
-  tfq8 freeze export/1 -o frozen.pb --signature translate --outputs translations
-  tfq8 freeze run/model.ckpt-1000 -o frozen.pb --outputs logits
-  tfq8 freeze frozen.pb -o export/2`,
+		Example: `  tfq8 freeze numbers.pb -o export --outputs translations --outputs scores
+  tfq8 freeze export -o frozen.pb
+  tfq8 freeze export -o frozen.pb --signature serving_default --outputs scores`,
 		Args:              positional(1, 1, "MODEL"),
 		ValidArgsFunction: completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
