@@ -23,7 +23,6 @@ func Compile(g *graphdef.Graph, opts CompileOptions) (*Plan, error) {
 		constOf:  map[int32]*tensor.Tensor{},
 		mayDie:   map[int32]bool{},
 		observed: map[string]bool{},
-		effects:  map[string]bool{},
 		empty:    -1,
 	}
 	if c.kernels == nil {
@@ -54,7 +53,6 @@ type compiler struct {
 	calls    []string // functions being inlined, to refuse recursion
 
 	functions map[string]*graphdef.Function // the library
-	effects   map[string]bool               // functions that hold effects, as far as that was asked
 }
 
 // scope is one graph being compiled: the outer graph or one call of a function.

@@ -70,7 +70,7 @@ func (sc *scope) inline(n *graphdef.Node, name string, args []int32, b *block) (
 		}
 		results = append(results, r.Input(0))
 	}
-	in.need(results, slices.Concat(f.ControlRet, sc.c.effectsOf(f)))
+	in.need(results, f.ControlRet)
 	if err := in.prepare(results); err != nil {
 		return nil, err
 	}
@@ -99,55 +99,6 @@ func (sc *scope) slotsOf(n *graphdef.Node) ([]int32, error) {
 		out = append(out, s)
 	}
 	return out, nil
-}
-
-// effectsOf returns the nodes of f's body that run for what they do, whether or not a result depends on them.
-func (c *compiler) effectsOf(f *graphdef.Function) []*graphdef.Node {
-	var list []*graphdef.Node
-	for _, n := range f.Body.Nodes() {
-		if c.hasEffect(n) {
-			list = append(list, n)
-		}
-	}
-	return list
-}
-
-// hasEffect reports whether n has no result but an effect that we know (an assignment, an assertion), or calls a function
-// that holds such a node.
-func (c *compiler) hasEffect(n *graphdef.Node) bool {
-	sig, ok := graphdef.Lookup(n.Op())
-	switch {
-	case n.Op() == "_Retval":
-		return false
-	case ok && sig.Has(graphdef.Stateful) && len(sig.Outputs) == 0:
-		_, known := lookupEvaluator(n.Op())
-		return known
-	case ok && !sig.Has(graphdef.CallsFunctions):
-		return false
-	}
-	names := []string{n.Op()}
-	for _, a := range n.Attrs() {
-		if name, _, ok := a.Attr.AsFunc(); ok {
-			names = append(names, name)
-		} else if list, ok := a.Attr.AsFuncs(); ok {
-			names = append(names, list...)
-		}
-	}
-	return slices.ContainsFunc(names, c.functionHasEffect)
-}
-
-func (c *compiler) functionHasEffect(name string) bool {
-	f := c.functions[name]
-	if f == nil {
-		return false
-	}
-	has, asked := c.effects[name]
-	if !asked {
-		c.effects[name] = false // recursion is refused when it is compiled
-		has = slices.ContainsFunc(f.Body.Nodes(), c.hasEffect)
-		c.effects[name] = has
-	}
-	return has
 }
 
 // emitCall inlines the function that n calls. Where the call can be dead, nothing of it may run: it then is a branch of one way.

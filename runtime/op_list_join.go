@@ -370,18 +370,16 @@ func listSplitOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 		if err != nil {
 			return err
 		}
+		// TensorFlow does not hold the pieces to the first dimension that element_shape gives.
+		if dims := shape.Dims(); dims != nil && (len(dims) == 0 || !tensor.Partial(dims[1:]...).Accepts(x.Shape()[1:])) {
+			return fmt.Errorf("element_shape is %v, but the pieces have shape %v behind their first dimension", shape, x.Shape()[1:].Clone())
+		}
 		l := newList(x.DType(), shape)
 		l.size = len(sizes)
 		row, at := x.Shape()[1:].Elements(), 0
 		for i, size := range sizes {
 			piece := append(tensor.Shape{int(size)}, x.Shape()[1:]...)
-			err := error(nil)
-			if !shape.Accepts(piece) {
-				err = fmt.Errorf("piece %d has shape %v, want %v", i, piece, shape)
-			} else {
-				err = l.put(&c.s.arena, i, part(x, c.bufOf(0), at*row, int(size)*row, piece))
-			}
-			if err != nil {
+			if err := l.put(&c.s.arena, i, part(x, c.bufOf(0), at*row, int(size)*row, piece)); err != nil {
 				c.s.arena.release(&l.buf)
 				return err
 			}

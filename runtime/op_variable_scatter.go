@@ -131,8 +131,8 @@ func stridedAssignOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 			return err
 		}
 		x := c.in(4)
-		if !shape.Equal(x.Shape()) {
-			return fmt.Errorf("the slice has shape %v, want the same of the value, have %v", shape.Clone(), x.Shape().Clone())
+		if x.Rank() > 0 && !shape.Equal(x.Shape()) {
+			return fmt.Errorf("the slice has shape %v, want the same of the value or a scalar, have %v", shape.Clone(), x.Shape().Clone())
 		}
 		if x.DType() != v.value.t.DType() {
 			return fmt.Errorf("variable %q is %v, have a value of %v", v.name, v.value.t.DType(), x.DType())
@@ -143,7 +143,9 @@ func stridedAssignOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 		}
 		// The layout says where the slice's elements are in its source: here they are written.
 		l.dst, l.src, l.dstAt, l.srcAt = l.src, l.dst, l.srcAt, l.dstAt
-		denseStrides(l.src, l.dims)
+		if denseStrides(l.src, l.dims); x.Rank() == 0 {
+			clear(l.src)
+		}
 		moveTensor(t, x, l)
 		return c.handOn()
 	}, nil
