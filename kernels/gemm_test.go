@@ -253,19 +253,26 @@ func TestResidualInPlace(t *testing.T) {
 }
 
 // TestLongProducts covers products that are cut into several assembly calls.
+// TestLongProducts has more rows than the cache holds and more steps than one assembly call makes.
 func TestLongProducts(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 6))
-	const m, n, k = 130, 70, 700
+	const m, n, k = 299, 35, 700
 	a, b, add := randomF32(r, m*k, false), randomF32(r, k*n, false), randomF32(r, m*n, false)
-	var want []float32
+	codes, weights := toS8(codesOf(r, 2*m*k, -128, 127, "random")), toS8(codesOf(r, 2*k*n, -127, 127, "random"))
+	var want, wantInt8 []float32
 	for _, tier := range testTiers(t) {
 		s := For(tier)
-		got := make([]float32, m*n)
-		s.MatMulF32(got, n, a, k, m, s.PackF32(b, k, n, n, false), Epilogue{Add: add, LdAdd: n})
+		got, gotInt8 := make([]float32, m*n), make([]float32, m*n)
+		ep := Epilogue{Add: add, LdAdd: n}
+		s.MatMulF32(got, n, a, k, m, s.PackF32(b, k, n, n, false), ep)
+		var c Codes
+		s.LoadS8(&c, codes, m, 2*k, 2*k)
+		s.MatMulInt8(gotInt8, n, &c, s.PackS8(weights, 2*k, n, n, false), []float32{0.01}, ep)
 		if want == nil {
-			want = got
+			want, wantInt8 = got, gotInt8
 		}
 		wantEqual(t, tier.String(), got, want, m, n, n)
+		wantEqual(t, tier.String()+" INT8", gotInt8, wantInt8, m, n, n)
 	}
 }
 

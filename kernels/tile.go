@@ -77,12 +77,37 @@ var laneMask = [16]int32{-1, -1, -1, -1, -1, -1, -1, -1}
 // take longer.
 const maxSteps = 1 << 17
 
+// maxRows bounds the rows of a, in bytes, that stay in the second cache while the panels go by.
+const maxRows = 256 << 10
+
 // run multiplies m rows by n columns. t has the bases, strides, k and flags of the whole product; panel is
 // the bytes from one panel of b to the next.
 //
+// Rows that are too many for the cache are taken in parts of even size: reading b again for each costs less than
+// reading all rows again for each panel.
+func (t *tile) run(kind tileKind, m, n, panel int) {
+	parts := (m*t.lda + maxRows - 1) / maxRows
+	if parts <= 2 {
+		t.runRows(kind, m, n, panel)
+		return
+	}
+	rows := roundUp((m+parts-1)/parts, sizesOf[kind].rows)
+	part := *t
+	for i := 0; i < m; i += rows {
+		part.a = unsafe.Add(t.a, i*t.lda)
+		part.dst = unsafe.Add(t.dst, i*t.ldd)
+		if t.add != nil {
+			part.add = unsafe.Add(t.add, i*t.ldAdd)
+		}
+		part.runRows(kind, min(rows, m-i), n, panel)
+	}
+}
+
+// runRows is run for rows that fit.
+//
 // m is split evenly (16 rows are 6+5+5, not 6+6+4), so there are blocks of at most two heights. Panels are
 // outside: one stays in the cache while the rows go by.
-func (t *tile) run(kind tileKind, m, n, panel int) {
+func (t *tile) runRows(kind tileKind, m, n, panel int) {
 	size := &sizesOf[kind]
 	all := (m + size.rows - 1) / size.rows
 	low := m / all
