@@ -31,6 +31,8 @@ var movers = map[string]struct {
 	"Reshape": {"T", 0, 1}, "ExpandDims": {"T", 0, 1}, "Squeeze": {"T", 0, 1}, "Transpose": {"T", 0, 1},
 	"ConcatV2": {"T", 0, -1}, "GatherNd": {"Tparams", 0, 1}, "GatherV2": {"Tparams", 0, 1}, "Tile": {"T", 0, 1},
 	"Slice": {"T", 0, 1}, "StridedSlice": {"T", 0, 1},
+	// What a functional loop carries comes into its body by an argument and leaves it by a result.
+	"_Arg": {"T", 0, 0}, "_Retval": {"T", 0, 1},
 }
 
 // carried returns the inputs of mover n that carry elements.
@@ -44,30 +46,55 @@ func carried(n *graphdef.Node) []graphdef.Output {
 }
 
 func quantizeCache(_ context.Context, g *graphdef.Graph, env *Env) error {
-	for {
-		// Every rewrite changes the graph that the tree describes.
-		tree, err := flow.Analyze(g)
-		if err != nil {
-			return err
-		}
-		done := true
-		for _, n := range g.Nodes() {
-			if c := newCache(n, tree, env); c != nil {
-				c.rewrite(newPlacer(g, tree, env.pass))
-				env.Rewrote()
-				done = false
-				break
+	for _, s := range env.scopes(g) {
+		for again := true; again; {
+			// Every rewrite changes the graph that the tree describes.
+			tree, err := flow.Analyze(s.g)
+			if err != nil {
+				return err
+			}
+			again = false
+			loop := s.loopOf()
+			for _, n := range s.g.Nodes() {
+				if c := s.newCache(n, tree, loop); c != nil {
+					c.rewrite(newPlacer(s.g, tree, s.pass))
+					env.Rewrote()
+					again = true
+					break
+				}
 			}
 		}
-		if done {
-			return nil
+	}
+	return nil
+}
+
+// functionLoop is a While node, in the graph or body that it belongs to.
+type functionLoop struct {
+	*scope
+	sinkable
+}
+
+// loopOf returns the While whose body s is; nil if there is none, or others call the body or the condition too.
+func (s *scope) loopOf() *functionLoop {
+	if s.fn == nil {
+		return nil
+	}
+	uses := s.env.functionUses(s.lib)
+	for _, t := range s.env.scopes(s.lib) {
+		for _, n := range t.g.Nodes() {
+			if c, ok := t.sinkableOf(n); ok && c.loop && c.roles[1].fn == s.fn && uses[s.fn.Name] == 1 && uses[c.roles[0].fn.Name] == 1 {
+				return &functionLoop{t, c}
+			}
 		}
 	}
+	return nil
 }
 
 // cache is the nodes that move one carried value, found from a QuantizeV2 that reads it.
 type cache struct {
+	*scope
 	tree     *flow.Tree
+	loop     *functionLoop  // whose body the nodes are in; nil: a loop of frames
 	quantize *graphdef.Node // the pattern of all quantizations of the value
 	bits     *graphdef.Node // its Bitcast
 	members  map[*graphdef.Node]bool
@@ -79,16 +106,24 @@ type cache struct {
 }
 
 // newCache returns the cache that q quantizes, nil if q is no such node or the value is needed in FP32 somewhere.
-func newCache(q *graphdef.Node, tree *flow.Tree, env *Env) *cache {
-	if q.Op() != "QuantizeV2" || movers[q.Input(0).Node.Op()].attr == "" || tree.Of(q) == nil || tree.Of(q).Kind != flow.KindLoop {
+func (s *scope) newCache(q *graphdef.Node, tree *flow.Tree, loop *functionLoop) *cache {
+	if q.Op() != "QuantizeV2" || movers[q.Input(0).Node.Op()].attr == "" || tree.Of(q) == nil {
+		return nil
+	}
+	if tree.Of(q).Kind != flow.KindLoop && loop == nil {
 		return nil
 	}
 	bits := onlyBitcast(q)
 	if bits == nil {
 		return nil
 	}
-	c := &cache{tree: tree, quantize: q, bits: bits, members: map[*graphdef.Node]bool{}}
-	if !c.grow(q.Input(0).Node, env) || !c.hasLoop {
+	for i := 1; i <= 2; i++ {
+		if _, ok := constant(q.Input(i), tree); !ok {
+			return nil
+		}
+	}
+	c := &cache{scope: s, tree: tree, loop: loop, quantize: q, bits: bits, members: map[*graphdef.Node]bool{}}
+	if !c.grow(q.Input(0).Node) || !c.hasLoop {
 		return nil
 	}
 	return c
@@ -103,7 +138,7 @@ func onlyBitcast(q *graphdef.Node) *graphdef.Node {
 }
 
 // grow collects the movers connected to n; false where something else reads or makes the value in FP32 only.
-func (c *cache) grow(n *graphdef.Node, env *Env) bool {
+func (c *cache) grow(n *graphdef.Node) bool {
 	stack := []*graphdef.Node{n}
 	for len(stack) > 0 {
 		n := stack[len(stack)-1]
@@ -111,12 +146,18 @@ func (c *cache) grow(n *graphdef.Node, env *Env) bool {
 		if c.members[n] {
 			continue
 		}
-		if env.isFixed(n) {
+		if n.Op() == "_Arg" || n.Op() == "_Retval" {
+			other := c.otherEnd(n)
+			if other == nil {
+				return false
+			}
+			stack = append(stack, other)
+		} else if c.fixed(n) {
 			return false
 		}
 		c.members[n] = true
 		c.order = append(c.order, n)
-		c.hasLoop = c.hasLoop || n.Op() == "NextIteration"
+		c.hasLoop = c.hasLoop || n.Op() == "NextIteration" || n.Op() == "_Arg"
 		for i, in := range carried(n) {
 			if movers[in.Node.Op()].attr != "" && in.Index == c.elements(in.Node, in.Index) {
 				stack = append(stack, in.Node)
@@ -143,6 +184,23 @@ func (c *cache) grow(n *graphdef.Node, env *Env) bool {
 		}
 	}
 	return true
+}
+
+// otherEnd returns, of an argument of the loop's body, the result that is its next value, and of that the argument; nil where
+// they cannot hold codes, since the condition or what comes after the loop reads the variable.
+func (c *cache) otherEnd(n *graphdef.Node) *graphdef.Node {
+	i, err := n.Int("index")
+	if c.loop == nil || err != nil {
+		return nil
+	}
+	cond, body := c.loop.roles[0].fn, c.loop.roles[1].fn
+	if len(cond.Args[i].Users()) > 0 || len(c.loop.node.UsesOf(int(i))) > 0 {
+		return nil
+	}
+	if n.Op() == "_Arg" {
+		return body.Rets[i]
+	}
+	return body.Args[i]
 }
 
 // elements returns index where output index of mover n carries elements, -1 where it does not (Merge's index of the live input).
@@ -190,6 +248,9 @@ func (c *cache) rewrite(place *placer) {
 		u.Node.SetInput(u.Input, codes[src])
 	}
 	for _, n := range c.order {
+		if n.Op() == "_Arg" {
+			c.enterLoop(n, d, lo, hi)
+		}
 		n.SetAttr(movers[n.Op()].attr, graphdef.TypeAttr(d))
 		n.RemoveAttr("_output_shapes")
 		mark(n, place.pass)
@@ -222,4 +283,28 @@ func (c *cache) quantizeAt(src, lo, hi graphdef.Output, place *placer) graphdef.
 	}
 	mark(bits, place.pass)
 	return bits.Out(0)
+}
+
+// enterLoop quantizes what argument n of the loop's body has at first.
+func (c *cache) enterLoop(n *graphdef.Node, d tensor.DType, lo, hi graphdef.Output) {
+	index, _ := n.Int("index")
+	i, call := int(index), c.loop.node
+	tree, err := flow.Analyze(c.loop.g)
+	must(err)
+	place := newPlacer(c.loop.g, tree, c.pass)
+	src := call.Input(i)
+	name := baseName(src) + "/cache"
+	var ends [2]graphdef.Output
+	for j, o := range []graphdef.Output{lo, hi} {
+		v, _ := constant(o, c.tree)
+		ends[j] = place.constant(name+[]string{"/min", "/max"}[j], v, tree.Of(call))
+	}
+	outer := &cache{tree: tree, quantize: c.quantize, bits: c.bits}
+	call.SetInput(i, outer.quantizeAt(src, ends[0], ends[1], place))
+	types, _ := call.Types("T")
+	types = slices.Clone(types)
+	types[i] = d
+	call.SetAttr("T", graphdef.TypesAttr(types...))
+	c.loop.change(call)
+	c.loop.roles[0].fn.Args[i].SetAttr("T", graphdef.TypeAttr(d))
 }
