@@ -15,6 +15,7 @@ import (
 
 	"github.com/tfq8/tfq8/calib"
 	"github.com/tfq8/tfq8/graphdef"
+	"github.com/tfq8/tfq8/graphdef/savedmodel"
 	"github.com/tfq8/tfq8/internal/agree"
 	"github.com/tfq8/tfq8/passes"
 	"github.com/tfq8/tfq8/tensor"
@@ -73,7 +74,7 @@ computes products of two activations in INT8 and keeps decoder caches as codes.
 	o.textFlags.add(cmd)
 	o.json.add(cmd)
 	f := cmd.Flags()
-	f.StringVarP(&o.out, "output", "o", "", "`file` to write: .pb, .pbtxt or .txt")
+	f.StringVarP(&o.out, "output", "o", "", "`file` (.pb, .pbtxt, .txt) or directory of a SavedModel to write")
 	f.StringArrayVar(&o.calibrate, "calibrate", nil, "`[FEED=]FILE` of typical inputs (repeat for more)")
 	f.StringVar(&o.rule, "rule", "guarded-kl", "`rule` that chooses thresholds")
 	f.StringVar(&o.target, "target", "tensorflow", "what will run the graph: tensorflow or tfq8")
@@ -95,6 +96,8 @@ type conversion struct {
 	*convertOptions
 	s       *streams
 	m       *model
+	inputs  []candidate
+	outputs []candidate
 	feeds   []passes.Feeds
 	opts    passes.Options
 	version string
@@ -105,7 +108,7 @@ func runConvert(ctx context.Context, s *streams, path string, o *convertOptions)
 	if err := c.prepare(path); err != nil {
 		return err
 	}
-	out, err := s.create(o.out, c.inputFiles()...)
+	out, err := s.createModel(o.out, c.inputFiles()...)
 	if err != nil {
 		return err
 	}
@@ -123,8 +126,8 @@ func runConvert(ctx context.Context, s *streams, path string, o *convertOptions)
 	if err := c.saveCounts(res); err != nil {
 		return err
 	}
-	if err := writeGraph(out, o.out, res.Graph); err != nil {
-		return out.wrap(err)
+	if err := out.write(res.Graph, c.m, c.inputs, c.outputs); err != nil {
+		return err
 	}
 	written, err := out.finish()
 	if err != nil {
@@ -196,6 +199,7 @@ func (c *conversion) prepare(path string) error {
 	if err != nil {
 		return err
 	}
+	c.inputs, c.outputs = inputs, outputs
 	c.opts.Inputs, c.opts.Outputs = names(inputs), names(outputs)
 	if len(c.calibrate) > 0 {
 		if c.feeds, c.opts.Inputs, err = c.s.calibrationFeeds(c.m, inputs, outputs, &c.textFlags, c.calibrate); err != nil {
@@ -374,10 +378,11 @@ func (c *conversion) verify(ctx context.Context, path string, res *passes.Result
 	}
 	got := res.Graph
 	if path != "" {
-		var err error
-		if got, err = graphdef.Load(path); err != nil {
+		m, err := savedmodel.Open(path, savedmodel.Options{})
+		if err != nil {
 			return nil, fmt.Errorf("loading what was written: %w", err)
 		}
+		got = m.Graph
 	}
 	opts := agree.Options{
 		Inputs: c.opts.Inputs, Outputs: c.opts.Outputs, EOS: c.eos, Pad: c.pad, BOS: c.bos,

@@ -4,16 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tfq8/tfq8/graphdef"
-	"github.com/tfq8/tfq8/graphdef/savedmodel"
 )
 
 // freezeOptions are the flags of freeze.
@@ -82,7 +79,15 @@ func runFreeze(ctx context.Context, s *streams, path string, o *freezeOptions) e
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	if err := s.writeModel(o.out, m, m.graph, inputs, outputs); err != nil {
+	out, err := s.createModel(o.out, m.path)
+	if err != nil {
+		return err
+	}
+	defer out.discard()
+	if err := out.write(m.graph, m, inputs, outputs); err != nil {
+		return err
+	}
+	if err := out.commit(); err != nil {
 		return err
 	}
 	r := frozen{Nodes: len(m.graph.Nodes()), Inputs: shownTensors(inputs), Outputs: shownTensors(outputs)}
@@ -120,86 +125,6 @@ func (m *model) keep(inputs, outputs []candidate) error {
 		}
 	}
 	return nil
-}
-
-// isGraphFile reports whether a result of that name is a graph file, and not a SavedModel.
-func isGraphFile(path string) bool {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".pb", ".pbtxt", ".txt":
-		info, err := os.Stat(path)
-		return err != nil || !info.IsDir()
-	}
-	return path == "-"
-}
-
-// writeModel writes g, made of m, as a graph file or as a SavedModel, by the name: see isGraphFile. Inputs and outputs are
-// tensors of g by their names.
-func (s *streams) writeModel(path string, m *model, g *graphdef.Graph, inputs, outputs []candidate) error {
-	if !isGraphFile(path) {
-		if same, err := sameFile(path, m.path); err == nil && same {
-			return fmt.Errorf("-o %s is the model that is read; name another directory", path)
-		}
-		return savedmodel.Write(path, g, m.signatures(inputs, outputs)...)
-	}
-	err := s.writeFile(path, []string{m.path}, func(w io.Writer) error { return writeGraph(w, path, savedmodel.Portable(g)) })
-	if errors.Is(err, graphdef.ErrTooLarge) {
-		return fmt.Errorf("%w: -o DIR", err)
-	}
-	return err
-}
-
-// signatures returns the signatures of a SavedModel with those inputs and outputs: the model's own as far as they have them, or
-// else one, called as the model's or serving_default, whose keys are the names of the tensors.
-func (m *model) signatures(inputs, outputs []candidate) []*savedmodel.Signature {
-	infos := func(list []candidate, have []savedmodel.TensorInfo, all bool) (infos []savedmodel.TensorInfo) {
-		for _, c := range list {
-			info := savedmodel.TensorInfo{Key: c.Name, Tensor: c.Output.String(), DType: c.DType, Shape: c.Shape}
-			i := slices.IndexFunc(have, func(t savedmodel.TensorInfo) bool {
-				return t.Tensor == info.Tensor || t.Tensor+":0" == info.Tensor
-			})
-			switch {
-			case i >= 0:
-				info.Key = have[i].Key
-			case !all:
-				continue
-			}
-			infos = append(infos, info)
-		}
-		return infos
-	}
-	var list []*savedmodel.Signature
-	if m.opened != nil && len(m.opened.Signatures) > 1 {
-		for _, s := range m.opened.Signatures {
-			out := infos(outputs, s.Outputs, false)
-			if len(out) > 0 {
-				list = append(list, &savedmodel.Signature{Name: s.Name, Method: s.Method, Inputs: infos(inputs, s.Inputs, false), Outputs: out})
-			}
-		}
-	}
-	if list != nil {
-		return list
-	}
-	one := &savedmodel.Signature{Name: "serving_default"}
-	var have savedmodel.Signature
-	if m.opened != nil && m.opened.Signature != nil {
-		have = *m.opened.Signature
-		one.Name, one.Method = have.Name, have.Method
-	}
-	one.Inputs, one.Outputs = infos(inputs, have.Inputs, true), infos(outputs, have.Outputs, true)
-	return []*savedmodel.Signature{one}
-}
-
-// sameFile reports whether two names mean one file or directory.
-func sameFile(a, b string) (bool, error) {
-	x, err := os.Stat(a)
-	if err != nil {
-		return false, err
-	}
-	y, err := os.Stat(b)
-	if err != nil {
-		return false, err
-	}
-	return os.SameFile(x, y), nil
 }
 
 // bytesOf returns the size of a file or of all files in a directory; 0 for standard output.

@@ -24,7 +24,7 @@ const leastVariable = 1024
 // The directory appears whole or not at all: it is written beside its place and renamed, over an older SavedModel if there is
 // one. It must be empty, not there, or a SavedModel.
 func Write(dir string, g *graphdef.Graph, signatures ...*Signature) (err error) {
-	if err := replaceable(dir); err != nil {
+	if err := Replaceable(dir); err != nil {
 		return err
 	}
 	dir = filepath.Clean(dir)
@@ -47,11 +47,11 @@ func Write(dir string, g *graphdef.Graph, signatures ...*Signature) (err error) 
 	if err := os.Chmod(temp, 0o755); err != nil {
 		return err
 	}
-	return replace(dir, temp)
+	return Replace(dir, temp)
 }
 
-// replaceable reports whether dir can be made a SavedModel without losing anything else.
-func replaceable(dir string) error {
+// Replaceable reports whether dir can be made a SavedModel without losing anything else.
+func Replaceable(dir string) error {
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -68,8 +68,8 @@ func replaceable(dir string) error {
 	return nil
 }
 
-// replace renames temp to dir, which may be there.
-func replace(dir, temp string) error {
+// Replace renames the directory temp to dir, in the place of what is there. The two are on one file system.
+func Replace(dir, temp string) error {
 	if err := os.Remove(dir); err == nil || errors.Is(err, os.ErrNotExist) {
 		return os.Rename(temp, dir)
 	}
