@@ -45,6 +45,13 @@ def build(R):
     R.case(group, "SoftmaxCrossEntropyWithLogits", each(FLOATS, lambda g, d: g.op("SoftmaxCrossEntropyWithLogits", g.rand([2, 4], d), g.rand([2, 4], d, 0, 1))), "sum")
     R.case(group, "SparseSoftmaxCrossEntropyWithLogits", [lambda g, d=d, i=i: g.op("SparseSoftmaxCrossEntropyWithLogits", g.rand([2, 4], d), g.const([3, 0], i)) for d in FLOATS for i in ("i32", "i64")], "sum")
 
+    R.case(group, "BiasAddGrad", [lambda g, d=d, f=f: g.op("BiasAddGrad", g.rand([2, 3, 2, 4], d), data_format=f) for d in FLOATS for f in ("NHWC", "NCHW")], "sum")
+    R.case(group, "SparseMatMul", [lambda g, a=a, b=b, t=t: g.op("SparseMatMul", g.rand([3, 4], a), g.rand([2, 4] if t else [4, 2], b), transpose_b=t)
+                                   for a, b in (("f32", "f32"), ("bf16", "bf16"), ("f32", "bf16")) for t in (False, True)], "sum")
+    spd = [[[4.0, 9, 8], [2, 5, 9], [1, 3, 7]], [[1, 0, 0], [0, 2, 0], [0, 0, 3]]]  # of the lower halves, which alone count
+    R.case(group, "MatrixInverse", [lambda g, d=d, t=t: g.op("MatrixInverse", g.const(spd, d), adjoint=t) for d in FLOATS[:2] for t in (False, True)], "sum")
+    R.case(group, "Cholesky", [lambda g, d=d: g.op("Cholesky", g.const(spd, d)) for d in FLOATS[:2]], "sum")
+
     group = "conv"
     norm = lambda g, op, d, n, train, u=None, **kw: g.op(op, g.rand([2, 2, 2, 3], d), *[g.rand([3], u or d, 0.5, 1.5) for _ in range(n)], is_training=train, **kw)[:3]
     for op in ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"):
