@@ -231,6 +231,7 @@ func (l *tensorList) restShape(asked tensor.PartialShape) (rest tensor.Shape, fi
 		}
 		first, behind = p.Dim(0), tensor.Partial(p.Dims()[1:]...)
 	}
+	_, whole := l.shape.Shape() // what went into the list was held to its shape, but for the pieces of a TensorListSplit
 	same, open := first, first < 0
 	for i := range l.items {
 		it := l.at(i)
@@ -242,7 +243,7 @@ func (l *tensorList) restShape(asked tensor.PartialShape) (rest tensor.Shape, fi
 			return nil, 0, fmt.Errorf("element %d is a scalar, want a vector or more", i)
 		}
 		m, ok := behind.Merge(s[1:].Partial())
-		if !ok || first >= 0 && s[0] != first {
+		if !ok || first >= 0 && s[0] != first && !whole {
 			return nil, 0, fmt.Errorf("element %d has shape %v, want %v and %v behind", i, s, first, behind)
 		}
 		behind = m
