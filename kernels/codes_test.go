@@ -2,7 +2,6 @@ package kernels
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -101,7 +100,7 @@ func TestCodesAreReused(t *testing.T) {
 						want += int32(q[i*size.k+p]) * int32(w[p*size.n+j])
 					}
 					if got[i*size.n+j] != want {
-						t.Fatal(fmt.Sprintf("%s: element (%d, %d) = %d, want %d", tier, i, j, got[i*size.n+j], want))
+						t.Fatalf("%s: element (%d, %d) = %d, want %d", tier, i, j, got[i*size.n+j], want)
 					}
 				}
 			}

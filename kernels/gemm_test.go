@@ -294,6 +294,8 @@ func TestBadOperandsPanic(t *testing.T) {
 		"other codes":   func() { For(Portable).MatMulInt8(x(8), 4, &codes, &PackedS8{K: 3, N: 4}, x(4), Epilogue{}) },
 		"other depth":   func() { s.MatMulInt8(x(8), 4, &codes, s.PackS8(make([]int8, 16), 4, 4, 4, false), x(4), Epilogue{}) },
 		"short b":       func() { s.PackF32(x(11), 3, 4, 4, false) },
+		"short s8 b":    func() { s.PackS8(make([]int8, 11), 3, 4, 4, true) },
+		"negative k":    func() { s.PackS8(nil, -3, 4, 4, false) },
 		"other tier":    func() { For(Portable).MatMulF32(x(8), 4, x(6), 3, 2, &PackedF32{K: 3, N: 4, tier: AVX2}, Epilogue{}) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import "unsafe"
 
 // PackS8 packs w, [k, n] with row stride ldw, or with transW its transpose, [n, k] with row stride ldw.
 func (s *Set) PackS8(w []int8, k, n, ldw int, transW bool) *PackedS8 {
+	checkPacked(w, k, n, ldw, transW)
 	p := &PackedS8{}
 	size := roundUp(n, s.tier.panelWidth()) * roundUp(k, 4)
 	p.quads = place[int8](&s.weights, size)
@@ -24,10 +25,19 @@ func (s *Set) PackS8(w []int8, k, n, ldw int, transW bool) *PackedS8 {
 	return p
 }
 
+func checkPacked(w []int8, k, n, ldw int, transW bool) {
+	if transW {
+		checkMatrix("PackS8", "w", len(w), n, k, ldw)
+	} else {
+		checkMatrix("PackS8", "w", len(w), k, n, ldw)
+	}
+}
+
 // packComputed is PackS8 for an operand of one product: it reuses the buffers of p and ones, and does not
 // look at the weights. Column sums are for left operands with a shift, and cost as much as one more row of
 // the product; where sums is false they are zero.
 func (s *Set) packComputed(p *PackedS8, ones *Codes, w []int8, k, n, ldw int, transW, sums bool) {
+	checkPacked(w, k, n, ldw, transW)
 	s.packQuads(p, w, k, n, ldw, transW)
 	if s.tier == AVX2 {
 		p.widen()
@@ -74,11 +84,6 @@ func (s *Set) loadOnes(c *Codes, k int) {
 
 // packQuads sets K, N, tier and quads of p.
 func (s *Set) packQuads(p *PackedS8, w []int8, k, n, ldw int, transW bool) {
-	if transW {
-		checkMatrix("PackS8", "w", len(w), n, k, ldw)
-	} else {
-		checkMatrix("PackS8", "w", len(w), k, n, ldw)
-	}
 	width := s.tier.panelWidth()
 	p.K, p.N, p.tier = k, n, s.tier
 	p.quads = grow(p.quads, roundUp(n, width)*roundUp(k, 4))
