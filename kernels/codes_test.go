@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -111,7 +112,10 @@ func TestCodesAreReused(t *testing.T) {
 func TestTransposeTiers(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 11))
 	for rows := range 20 {
-		for cols := range 36 {
+		for cols := range 41 {
+			if cols > 35 { // longer than one piece
+				cols = 1023 + (cols-36)*(cols-36)
+			}
 			lds, ldd := cols+3, roundUp(rows, 8)
 			src := randomF32(r, rows*lds, false)
 			src = src[:max(0, len(src)-3)]
@@ -128,6 +132,36 @@ func TestTransposeTiers(t *testing.T) {
 				}
 				if dst[ldd*cols] != guardValue {
 					t.Fatalf("%s [%d, %d]: wrote past the end", tier, rows, cols)
+				}
+			}
+		}
+	}
+}
+
+// TestPackLong packs more rows than one assembly call takes, of widths that end inside a vector.
+func TestPackLong(t *testing.T) {
+	r := rand.New(rand.NewPCG(12, 12))
+	for _, k := range []int{4*1024 + 3, 4*1030 + 1} {
+		for _, n := range []int{5, 16, 18} {
+			w, q := toS8(codesOf(r, k*n, -127, 127, "random")), toS8(codesOf(r, k, -128, 127, "random"))
+			transposed := make([]int8, k*n)
+			want := make([]int32, n)
+			for i := range k {
+				for j := range n {
+					transposed[j*k+i] = w[i*n+j]
+					want[j] += int32(q[i]) * int32(w[i*n+j])
+				}
+			}
+			for _, tier := range testTiers(t) {
+				s := For(tier)
+				var codes Codes
+				s.LoadS8(&codes, q, 1, k, k)
+				for _, p := range []*PackedS8{s.PackS8(w, k, n, n, false), s.PackS8(transposed, k, n, k, true)} {
+					got := make([]int32, n)
+					s.MatMulInt32(got, n, &codes, p)
+					if !slices.Equal(got, want) {
+						t.Errorf("%s [%d, %d]: product = %v, want %v", tier, k, n, got, want)
+					}
 				}
 			}
 		}

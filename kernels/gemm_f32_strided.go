@@ -62,14 +62,28 @@ func (s *Set) MatMulF32Strided(dst []float32, ldd int, a []float32, lda int, b [
 // transpose writes the transpose of src, [rows, cols] with row stride lds, to dst with row stride ldd, which
 // must have room for rows rounded up to 8.
 func (s *Set) transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
-	if s.tier != Portable && cols >= 8 && rows > 0 {
-		transposeAVX2((*byte)(unsafe.Pointer(&dst[0])), 4*ldd, (*byte)(unsafe.Pointer(&src[0])), 4*lds, rows, cols)
+	if s.transposes(cols) && rows > 0 {
+		transpose32(unsafe.Pointer(&dst[0]), 4*ldd, unsafe.Pointer(&src[0]), 4*lds, rows, cols)
 		return
 	}
 	for i := range rows {
 		for j, v := range src[min(i*lds, len(src)):][:cols] {
 			dst[j*ldd+i] = v
 		}
+	}
+}
+
+// transposes reports whether transpose32 does so few columns.
+func (s *Set) transposes(cols int) bool { return s.tier != Portable && cols >= 8 }
+
+// transpose32 is transpose for any elements of 4 bytes, in assembly; strides are in bytes.
+func transpose32(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, rows, cols int) {
+	// Pieces of some microseconds: assembly cannot be preempted. The last one has 8 columns at least.
+	const piece, least = 1 << 10, 8
+	for j := 0; j < cols; j += piece {
+		j = min(j, cols-least)
+		n := min(piece, cols-j)
+		transposeAVX2((*byte)(unsafe.Add(dst, j*ldd)), ldd, (*byte)(unsafe.Add(src, 4*j)), lds, rows, n)
 	}
 }
 

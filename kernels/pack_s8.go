@@ -108,8 +108,8 @@ func (s *Set) packQuads(p *PackedS8, w []int8, k, n, ldw int, transW bool) {
 // there, so that this is a transposition of 4-byte elements.
 func (s *Set) packColumns(panel, w []int8, k, cols, ldw int) {
 	width, whole := s.tier.panelWidth(), k/4
-	if s.tier != Portable && whole >= 8 {
-		transposeAVX2((*byte)(unsafe.Pointer(&panel[0])), 4*width, (*byte)(unsafe.Pointer(&w[0])), ldw, cols, whole)
+	if s.transposes(whole) {
+		transpose32(unsafe.Pointer(&panel[0]), 4*width, unsafe.Pointer(&w[0]), ldw, cols, whole)
 	} else {
 		whole = 0
 	}
@@ -123,28 +123,24 @@ func (s *Set) packColumns(panel, w []int8, k, cols, ldw int) {
 
 // packRows fills a panel from the first cols columns of w.
 func (s *Set) packRows(panel, w []int8, k, cols, ldw int) {
-	width, whole, done := s.tier.panelWidth(), k/4, 0
-	if s.tier != Portable && whole > 0 && cols >= 16 {
-		done = cols &^ 15
+	width, done := s.tier.panelWidth(), 0
+	if s.tier != Portable {
+		// 16 columns at a time, as long as the last row read has as many; what is read after the last column lands in
+		// columns that nobody stores.
+		const unit = 16
+		for done = k / 4; done > 0 && (4*done-1)*ldw+roundUp(cols, unit) > len(w); done-- {
+		}
 		// Pieces of some microseconds: assembly cannot be preempted.
-		const piece = 1 << 12
-		for i := 0; i < whole; i += piece {
+		const piece = 1 << 10
+		for i := 0; i < done; i += piece {
 			from, to := (*byte)(unsafe.Pointer(&w[4*i*ldw])), (*byte)(unsafe.Pointer(&panel[4*i*width]))
-			interleaveAVX2(to, 4*width, from, ldw, done, min(piece, whole-i))
+			interleaveAVX2(to, 4*width, from, ldw, roundUp(cols, unit), min(piece, done-i))
 		}
 	}
-	first := 0
-	if done == cols {
-		first = 4 * whole
-	}
-	for i := first; i < k; i++ {
-		start := done
-		if i >= 4*whole {
-			start = 0
-		}
+	for i := 4 * done; i < k; i++ {
 		quads := panel[i/4*4*width:]
-		for j, v := range w[i*ldw:][start:cols] {
-			quads[(start+j)*4+i%4] = v
+		for j, v := range w[i*ldw:][:cols] {
+			quads[j*4+i%4] = v
 		}
 	}
 }
