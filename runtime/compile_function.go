@@ -162,7 +162,11 @@ func (sc *scope) emitWhile(n *graphdef.Node, b *block) error {
 	st := step{name: n.Name(), op: n.Op(), loop: l, in: inits}
 	// A variable that the body returns as it came is the same in every iteration: it needs no slot of its own, and what
 	// depends on it alone (a weight) stays known to the compiler.
-	same := unchangedArgs(sc.c.functions[bodyName])
+	// Not where the loop can be dead: its outputs then are, though such a variable's input may live.
+	same := map[int]bool{}
+	if !sc.controlsMayDie(n) && !slices.ContainsFunc(inits, func(s int32) bool { return sc.c.mayDie[s] }) {
+		same = unchangedArgs(sc.c.functions[bodyName])
+	}
 	cur := make([]int32, len(inits))
 	for i := range inits {
 		cur[i] = inits[i]

@@ -224,6 +224,10 @@ func TestDeadCalls(t *testing.T) {
 		on = Identity(s:1)
 		never = StatefulPartitionedCall[f=@fails, Tin=[float], Tout=[float]](x, ^off)
 		runs = StatefulPartitionedCall[f=@two, Tin=[float], Tout=[float]](x, ^on)`,
+		"loop": `
+		loop = While[cond=@no, body=@same, T=[float, float]](x, s)
+		never = Identity(loop)
+		runs = StatefulPartitionedCall[f=@two, Tin=[float], Tout=[float]](s:1)`,
 	} {
 		p := compileText(t, `
 		x = Placeholder[dtype=float, shape=[]]()
@@ -237,6 +241,18 @@ func TestDeadCalls(t *testing.T) {
 			stop = Assert[T=[float]](no, a)
 			c = Const[value=float 1](^stop)
 			r = _Retval[T=float, index=0](c)
+		}
+		func no {
+			a = _Arg[T=float, index=0]()
+			b = _Arg[T=float, index=1]()
+			c = Const[value=bool false]()
+			r = _Retval[T=bool, index=0](c)
+		}
+		func same {
+			a = _Arg[T=float, index=0]()
+			b = _Arg[T=float, index=1]()
+			r0 = _Retval[T=float, index=0](a)
+			r1 = _Retval[T=float, index=1](b)
 		}
 		func two {
 			a = _Arg[T=float, index=0]()
