@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"unsafe"
 )
@@ -95,15 +96,16 @@ func (a *arena) trim(class int) {
 // stringBytes is what an element of a string tensor takes beside its text.
 const stringBytes = 16
 
-// allow reports whether n bytes may be allocated outside the arena, for strings: at most what the bound leaves, and nothing
-// that no machine has.
-func (a *arena) allow(n int) error {
+// allow reports whether n elements of each bytes may be allocated outside the arena, for strings: at most what the bound
+// leaves, and nothing that no machine has.
+func (a *arena) allow(n, each int) error {
 	limit := int64(1) << 36
 	if a.max > 0 {
 		limit = a.max - a.inUse
 	}
-	if n < 0 || int64(n) > limit {
-		return &LimitError{int64(n), limit}
+	if n < 0 || each < 0 || n > 0 && int64(each) > limit/int64(n) {
+		need := float64(n) * float64(each)
+		return &LimitError{int64(min(need, math.MaxInt64/2)), limit}
 	}
 	return nil
 }

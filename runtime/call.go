@@ -2,8 +2,6 @@ package runtime
 
 import (
 	"fmt"
-	"math"
-
 	"github.com/tfq8/tfq8/graphdef"
 	"github.com/tfq8/tfq8/kernels"
 	"github.com/tfq8/tfq8/tensor"
@@ -71,10 +69,7 @@ func (c *call) allocOver(i int, d tensor.DType, shape tensor.Shape, over uint64)
 		return nil, fmt.Errorf("result has %d dimensions, want at most %d", len(shape), maxRank)
 	}
 	if d.Size() == 0 {
-		if n > math.MaxInt/stringBytes {
-			n = math.MaxInt / stringBytes
-		}
-		if err := c.s.arena.allow(n * stringBytes); err != nil {
+		if err := c.s.arena.allow(n, stringBytes); err != nil {
 			return nil, err
 		}
 		if d == tensor.Variant {

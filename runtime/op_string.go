@@ -458,7 +458,7 @@ func unsortedSegmentJoinOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 		if err != nil {
 			return err
 		}
-		if err := c.s.arena.allow(size * stringBytes); err != nil {
+		if err := c.s.arena.allow(size, stringBytes); err != nil {
 			return err
 		}
 		parts := make([][]string, size)
@@ -472,6 +472,10 @@ func unsortedSegmentJoinOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 		}
 		out := make([]string, size)
 		for i, p := range parts {
+			// TensorFlow writes no separator as long as there is nothing before it.
+			for len(p) > 0 && p[0] == "" {
+				p = p[1:]
+			}
 			out[i] = strings.Join(p, sep)
 		}
 		setText(c, 0, shape, out)

@@ -36,8 +36,12 @@ func textDecoder(name string) (decoder, error) {
 		}, nil
 	}
 	enc, err := ianaindex.IANA.Encoding(name)
-	if err != nil { // ICU does not tell - from _
-		enc, err = ianaindex.IANA.Encoding(strings.ReplaceAll(name, "-", "_"))
+	if err != nil { // ICU does not tell - from _, and knows the code pages of Windows by their numbers
+		other := strings.ReplaceAll(name, "-", "_")
+		if page, ok := strings.CutPrefix(strings.ToLower(name), "cp125"); ok {
+			other = "windows-125" + page
+		}
+		enc, err = ianaindex.IANA.Encoding(other)
 	}
 	if err != nil || enc == nil {
 		return nil, fmt.Errorf("input_encoding %q is not known", name)
@@ -46,6 +50,9 @@ func textDecoder(name string) (decoder, error) {
 		return func(s string, emit func(rune, int, bool)) {
 			for i := range len(s) {
 				r := m.DecodeByte(s[i])
+				if r == utf8.RuneError && s[i] >= 0x80 && s[i] < 0xa0 {
+					r = rune(s[i]) // ICU has a control there
+				}
 				emit(r, i, r == utf8.RuneError)
 			}
 		}, nil

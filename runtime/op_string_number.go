@@ -51,7 +51,7 @@ func asStringOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 	return func(c *call) error {
 		x := c.in(0)
 		out := make([]string, x.Len())
-		if err := c.s.arena.allow(len(out) * (stringBytes + max(0, p.width, p.precision))); err != nil {
+		if err := c.s.arena.allow(len(out), stringBytes+max(0, p.width, p.precision)); err != nil {
 			return err
 		}
 		for i := range out {

@@ -190,7 +190,7 @@ func (g *ngrams) appendRow(c *call, out []string, row []string) ([]string, error
 			pad = min(pad, g.padWidth)
 		}
 		num := max(0, int64(len(row))+2*pad-w+1)
-		if err := c.s.arena.allow(int(num) * (stringBytes + int(pad)*(len(g.left)+len(g.right)))); err != nil {
+		if err := c.s.arena.allow(int(num), stringBytes+int(pad)*(len(g.left)+len(g.right)+len(g.separator))); err != nil {
 			return nil, err
 		}
 		for i := range num {
@@ -202,6 +202,9 @@ func (g *ngrams) appendRow(c *call, out []string, row []string) ([]string, error
 	}
 	if g.padWidth < 0 {
 		return nil, fmt.Errorf("pad_width is %d, want at least 0 with preserve_short_sequences and no width that fits", g.padWidth)
+	}
+	if err := c.s.arena.allow(int(g.padWidth), stringBytes+len(g.left)+len(g.right)+2*len(g.separator)); err != nil {
+		return nil, err
 	}
 	width := len(row) + 2*int(g.padWidth)
 	return append(out, g.join(row, 0, 1, width, min(int(g.padWidth), width-1))), nil
