@@ -104,7 +104,7 @@ func (b *binder) assign(t *tracer, sc *scope, n *graphdef.Node) error {
 	if !ok || !ok2 || to.sc != t.top || !isVariable(to.out.Node) {
 		return nil
 	}
-	for from.out.Node.Op() == "Reshape" && from.out.Node.NumInputs() > 0 { // Saver(reshape=True)
+	if from.out.Node.Op() == "Reshape" && from.out.Node.NumInputs() > 0 { // Saver(reshape=True)
 		from = t.origin(place{from.sc, from.out.Node.Input(0)})
 	}
 	v, err := b.source(t, from)
