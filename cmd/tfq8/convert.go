@@ -378,7 +378,7 @@ func (c *conversion) verify(ctx context.Context, path string, res *passes.Result
 	}
 	got := res.Graph
 	if path != "" {
-		m, err := savedmodel.Open(path, savedmodel.Options{})
+		m, err := savedmodel.Open(path, savedmodel.Options{Inputs: c.opts.Inputs, Outputs: c.opts.Outputs})
 		if err != nil {
 			return nil, fmt.Errorf("loading what was written: %w", err)
 		}
