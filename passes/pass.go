@@ -4,7 +4,7 @@
 //
 //	g, _ := graphdef.Load("frozen.pb")
 //	res, err := passes.Convert(ctx, g, passes.Options{Outputs: []string{"translations"}, Calibrate: feeds})
-//	fmt.Println(res.Report.Quantized(), "of", len(res.Report.Products), "products in INT8")
+//	fmt.Println(len(res.Report.Products)-len(res.Report.LeftFloat()), "of", len(res.Report.Products), "products in INT8")
 //	err = graphdef.Save(res.Graph, "int8.pb")
 //
 // A pass maps a graph to a graph and nothing else: no files, no state from one run to the next. What only our own

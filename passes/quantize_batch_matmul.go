@@ -165,13 +165,5 @@ func plain(d tensor.DType) tensor.DType {
 
 // bits returns the codes of in as plain integers.
 func (q *quantizer) bits(in *quantizedInput) graphdef.Output {
-	for _, u := range in.codes.Node.UsesOf(0) {
-		if u.Node.Op() == "Bitcast" {
-			return u.Node.Out(0)
-		}
-	}
-	n := q.place.add(in.codes.Node.Name()+"/bits", "Bitcast", in.codes)
-	n.SetAttr("T", graphdef.TypeAttr(in.dtype))
-	n.SetAttr("type", graphdef.TypeAttr(plain(in.dtype)))
-	return n.Out(0)
+	return q.bitcast(in.codes.Node.Name()+"/bits", in.codes, in.dtype, plain(in.dtype))
 }

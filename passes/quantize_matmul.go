@@ -325,7 +325,7 @@ func (q *quantizer) codesFor(x graphdef.Output, t calib.Threshold, unsigned bool
 		q.inputs[inputKey{x, unsigned}] = in
 		return in
 	}
-	r := q.tree.Of(x.Node)
+	r := q.regionOf(x)
 	base := baseName(x) + "/quantize"
 	if unsigned {
 		base += "_u8"

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tfq8/tfq8/graphdef"
+	"github.com/tfq8/tfq8/tensor"
 )
 
 // ShareConstants keeps one of several equal constants that function bodies and the graph which calls them hold, and passes it as
@@ -158,42 +159,71 @@ func (s *scope) share(calls []sinkable, list []holder) {
 	s.env.Rewrote()
 }
 
-// passArgument adds Const w as the last argument of c and puts it in the place of the constants of c's functions.
+// passArgument adds Const w as the last argument of c and puts it in the place of the constants of c's functions. Codes are
+// passed as plain integers: TensorFlow has loops of those, and of quantized types not.
 func (s *scope) passArgument(c sinkable, w *graphdef.Node, list []holder) {
 	d, _ := w.Type("dtype")
-	for k := range c.roles {
-		r := c.roles[k]
-		arg := r.fn.Body.MustAdd(argumentName(w.Name()), "_Arg")
-		arg.SetAttr("T", graphdef.TypeAttr(d))
-		r.fn.Args = append(slices.Clip(r.fn.Args), arg)
-		renumber(r.fn.Args)
-		if c.loop && k == 1 {
-			ret := r.fn.Body.MustAdd(argumentName(w.Name())+"_ret", "_Retval", arg.Out(0))
-			ret.SetAttr("T", graphdef.TypeAttr(d))
-			r.fn.Rets = append(slices.Clip(r.fn.Rets), ret)
-			renumber(r.fn.Rets)
-		}
-		r.fn.Attrs = slices.DeleteFunc(slices.Clone(r.fn.Attrs), func(a graphdef.NamedAttr) bool { return a.Name == "_input_shapes" })
+	value, as := w.Out(0), d
+	if d == tensor.Qint8 || d == tensor.Quint8 {
+		as = plain(d)
+		value = s.bitcast(w.Name()+"/bits", value, d, as)
+	}
+	for k, r := range c.roles {
+		inner := &scope{g: r.fn.Body, lib: s.lib, env: s.env, pass: s.pass, fn: r.fn}
+		arg := inner.addArgument(argumentName(w.Name()), as, c.loop && k == 1)
 		for _, h := range list {
 			if h.role != k {
 				continue
 			}
-			inner := &scope{g: r.fn.Body, lib: s.lib, env: s.env, pass: s.pass, fn: r.fn}
+			with := arg.Out(0)
+			if as != d {
+				with = inner.bitcast(h.node.Name()+"/codes", with, as, d)
+			}
 			for _, u := range h.node.UsesOf(0) {
-				u.Node.SetInput(u.Input, arg.Out(0))
+				u.Node.SetInput(u.Input, with)
 				inner.change(u.Node)
 			}
-			r.fn.Body.ReplaceControls(h.node, arg)
+			r.fn.Body.ReplaceControls(h.node, with.Node)
 			inner.remove(func(n *graphdef.Node) bool { return n == h.node })
 		}
 	}
-	c.node.AddInput(w.Out(0))
+	c.node.AddInput(value)
 	types, _ := c.node.Types(c.types)
-	c.node.SetAttr(c.types, graphdef.TypesAttr(append(slices.Clone(types), d)...))
+	c.node.SetAttr(c.types, graphdef.TypesAttr(append(slices.Clone(types), as)...))
 	if c.loop {
 		c.node.RemoveAttr("output_shapes")
 	}
 	s.change(c.node)
+}
+
+// addArgument appends an argument of dtype d to s's function, and with returned a result that hands it on.
+func (s *scope) addArgument(name string, d tensor.DType, returned bool) *graphdef.Node {
+	arg := s.g.MustAdd(name, "_Arg")
+	arg.SetAttr("T", graphdef.TypeAttr(d))
+	s.fn.Args = append(slices.Clip(s.fn.Args), arg)
+	renumber(s.fn.Args)
+	if returned {
+		ret := s.g.MustAdd(name+"_ret", "_Retval", arg.Out(0))
+		ret.SetAttr("T", graphdef.TypeAttr(d))
+		s.fn.Rets = append(slices.Clip(s.fn.Rets), ret)
+		renumber(s.fn.Rets)
+	}
+	s.fn.Attrs = slices.DeleteFunc(slices.Clone(s.fn.Attrs), func(a graphdef.NamedAttr) bool { return a.Name == "_input_shapes" })
+	return arg
+}
+
+// bitcast returns o, of dtype from, as the dtype to of the same size. One that is there already is used again.
+func (s *scope) bitcast(name string, o graphdef.Output, from, to tensor.DType) graphdef.Output {
+	for _, u := range o.Node.UsesOf(o.Index) {
+		if t, err := u.Node.Type("type"); u.Node.Op() == "Bitcast" && err == nil && t == to {
+			return u.Node.Out(0)
+		}
+	}
+	n := s.g.MustAdd(name, "Bitcast", o)
+	n.SetAttr("T", graphdef.TypeAttr(from))
+	n.SetAttr("type", graphdef.TypeAttr(to))
+	mark(n, s.pass)
+	return n.Out(0)
 }
 
 // argumentName makes a name that an argument of a function may have of that of a node.

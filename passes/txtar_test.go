@@ -22,6 +22,7 @@ import (
 
 	"github.com/tfq8/tfq8/calib"
 	"github.com/tfq8/tfq8/graphdef"
+	"github.com/tfq8/tfq8/graphdef/flow"
 	"github.com/tfq8/tfq8/runtime"
 	"github.com/tfq8/tfq8/tensor"
 )
@@ -236,6 +237,7 @@ func (c *testCase) test(t *testing.T) {
 		t.Errorf("%d rewrites counted", rewrites)
 	}
 	c.testMarks(t, before, g)
+	c.testFrames(t, g)
 	c.testTwice(t, g)
 	c.testShuffled(t, g)
 	c.testAnswers(t, before, g)
@@ -263,6 +265,20 @@ func (c *testCase) testMarks(t *testing.T, before, after *graphdef.Graph) {
 	for _, f := range after.Functions() {
 		if old := before.Function(f.Name); old != nil {
 			check(old.Body, f.Body)
+		}
+	}
+}
+
+// testFrames checks that TensorFlow finds all inputs of a node in one frame: no new constant hangs loose in a loop.
+func (c *testCase) testFrames(t *testing.T, after *graphdef.Graph) {
+	t.Helper()
+	tree, err := flow.Analyze(after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range tree.Unanchored() {
+		if _, err := n.Str("_tfq8_pass"); err == nil {
+			t.Errorf("%s: is read in a loop, but lies in no frame", graphdef.FormatNode(n))
 		}
 	}
 }
