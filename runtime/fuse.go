@@ -41,6 +41,7 @@ var fusers = []func(f *fusion, n *graphdef.Node) *fusedStep{
 	fuseSoftmax,
 	fuseBeamTopK,
 	fuseDense,
+	fuseGelu,
 	fuseInt8Batch,
 }
 

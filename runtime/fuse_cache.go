@@ -205,13 +205,13 @@ func (u *bodyUses) attends(r int, slot int32, g *growingCache) bool {
 	}
 	switch slot {
 	case st.in[1]:
-		g.keys = true
+		g.keys = !st.attention.layout.k
+		return g.keys
 	case st.in[2]:
-		g.values = true
-	default:
-		return false
+		g.values = !st.attention.layout.v
+		return g.values
 	}
-	return true
+	return false
 }
 
 // isAxis reports whether slot is constant and one of the numbers.
@@ -305,26 +305,27 @@ func (a *attention) evalCached(c *call) error {
 	if k == nil && v == nil {
 		return a.eval(c)
 	}
-	q := c.in(0)
-	qs := q.Shape()
+	var q heads
+	if err := q.read(c.in(0), a.layout.q, "queries"); err != nil {
+		return err
+	}
 	var mask maskRow
 	fits := k != nil && v != nil && k.history == v.history && k.beams == v.beams && k.rows == v.rows && k.heads == v.heads && !v.wild &&
-		len(qs) == 4 && qs[0] == k.rows && qs[1] == k.heads && qs[2] == 1 && qs[3] == k.depth
+		len(q.batch) == 2 && q.batch[0] == k.rows && q.batch[1] == k.heads && q.rows == 1 && q.depth == k.depth
 	if fits && a.masked {
-		mask, fits = c.s.newMaskRow(c.in(3), qs[:2], 1, k.time)
+		mask, fits = c.s.newMaskRow(c.in(3), q.batch, 1, k.time)
 	}
 	if !fits {
 		return a.evalPlain(c, kv, vv)
 	}
-	var dims [8]int
-	out, err := c.alloc(0, tensor.Float32, append(dims[:0], k.rows, k.heads, 1, v.depth))
-	if err != nil {
+	var out heads
+	if err := a.alloc(c, &out, q.batch, 1, v.depth); err != nil {
 		return err
 	}
-	dst := tensor.Data[float32](out)
+	dst := tensor.Data[float32](out.t)
 	for g := range k.groups() {
 		for head := range k.heads {
-			a.evalGroup(c, dst, q, k, v, &mask, g, head)
+			a.evalGroup(c, dst, q.t, k, v, &mask, g, head)
 		}
 	}
 	return nil
@@ -349,7 +350,7 @@ func (a *attention) evalGroup(c *call, dst []float32, q *tensor.Tensor, k, v *ro
 	c.s.product = growFloats(c.s.product, beams*n)
 	scores := c.s.product
 	first := g*beams*k.heads + head
-	a.score(c, scores, q, first*k.depth, k.heads*k.depth, k.head(g, head), beams, k.depth, n)
+	a.score(c, scores, q, first*k.depth, k.heads*k.depth, k.head(g, head), k.depth, beams, k.depth, n)
 	c.s.lists = growFloats(c.s.lists, t)
 	own := c.s.lists
 	for b := range beams {
@@ -358,12 +359,8 @@ func (a *attention) evalGroup(c *call, dst []float32, q *tensor.Tensor, k, v *ro
 		for i, e := range list {
 			own[i] = row[e]
 		}
-		if a.masked {
-			m, _ := mask.at(first + b*k.heads)
-			c.kernels().SoftmaxMasked(own, own, 1, t, 1, m, 0)
-		} else {
-			c.kernels().Softmax(own, own, 1, t)
-		}
+		m, _ := a.maskAt(mask, first+b*k.heads)
+		a.softmax(c, own, 1, t, m, 0)
 		if n > t {
 			clear(row)
 		}
@@ -371,7 +368,7 @@ func (a *attention) evalGroup(c *call, dst []float32, q *tensor.Tensor, k, v *ro
 			row[e] = own[i]
 		}
 	}
-	a.weigh(c, dst[first*v.depth:], v.heads*v.depth, scores, v.head(g, head), beams, n, v.depth)
+	a.weigh(c, dst[first*v.depth:], v.heads*v.depth, scores, v.head(g, head), v.depth, beams, n, v.depth)
 }
 
 // reorderCache makes output 0 of the cache of input 0, reordered: GatherNd of places [sentence, beam]. Inputs 1 and 3 are the shapes

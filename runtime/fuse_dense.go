@@ -8,13 +8,15 @@ import (
 	"github.com/tfq8/tfq8/tensor"
 )
 
-// dense is one product, x·W or its INT8 form, with all that follows it row by row: y = relu(x·W + b) reshaped, + r.
+// dense is one product, x·W or its INT8 form, with all that follows it row by row: y = act(x·W + b) reshaped, + r.
 type dense struct {
 	product  denseProduct
 	reshape  int // input numbers; -1: the graph does not have that part
 	residual int
 	bias     int
+	biasLast bool // the bias is along the last dimension of the reshaped product
 	relu     bool
+	act      activation // another one than relu, or nil
 }
 
 // denseProduct computes the [m, n] matrix that a dense step begins with.
@@ -33,57 +35,73 @@ type denseProduct interface {
 
 // fuseDense matches, ending in n,
 //
-//	product [BiasAdd | Add vector] [Reshape] [Relu] [Add residual]
+//	product [bias] [Reshape] [bias] [activation] [Add residual]
 //
-// where product is MatMul or _QuantizedMatMul, with QuantizeV2 before it if nothing else reads the codes. A float product alone
-// is left to its own step.
+// where product is MatMul or _QuantizedMatMul, with QuantizeV2 before it if nothing else reads the codes; bias is BiasAdd or
+// the addition of a constant vector. A float product alone is left to its own step.
 func fuseDense(f *fusion, n *graphdef.Node) *fusedStep {
+	if isAdd(n) && isFloat(n) && n.NumInputs() == 2 {
+		for i := range 2 {
+			if o := n.Input(i); o.Index == 0 && f.denseBelow(o.Node) && f.sc.needed[o.Node] {
+				if st := f.denseWith(n, o.Node, n.Input(1-i)); st != nil {
+					return st
+				}
+			}
+		}
+	}
+	return f.denseWith(n, n, graphdef.Output{})
+}
+
+// denseWith matches the pattern ending in n, from cur down; cur is n, or what n adds the residual to.
+func (f *fusion) denseWith(n, cur *graphdef.Node, residual graphdef.Output) *fusedStep {
 	st := &fusedStep{op: "MatMul"}
 	d := dense{reshape: -1, residual: -1, bias: -1}
-	cur := n
-	var residual, bias, shape graphdef.Output
-	down := func(o graphdef.Output) bool { // go to the node before, which must be ours alone
-		if o.Index != 0 || !f.private(o, n) {
+	var bias, shape graphdef.Output
+	if cur != n {
+		d.residual = 0
+		st.interior = append(st.interior, cur)
+	}
+	down := func(o graphdef.Output) bool { // go to the node before
+		if o.Index != 0 || f.sc.tree.Of(o.Node) != f.sc.tree.Of(n) {
 			return false
 		}
 		st.interior = append(st.interior, o.Node)
 		cur = o.Node
 		return true
 	}
-	if isAdd(cur) && isFloat(cur) {
-		for i := range 2 {
-			if leads(cur.Input(i), "Reshape", "Relu") && f.denseBelow(cur.Input(i).Node) && f.private(cur.Input(i), n) {
-				residual, d.residual = cur.Input(1-i), 0
-				down(cur.Input(i))
-				break
+	if x, ok := f.activationOf(cur, &d, st); ok && !down(x) {
+		return nil
+	}
+	for {
+		ok := true
+		switch {
+		case d.bias < 0 && f.isBias(cur):
+			var x graphdef.Output
+			x, bias = f.biasOf(cur)
+			d.bias, ok = 0, down(x)
+		case d.reshape < 0 && cur.Op() == "Reshape" && cur != n:
+			shape, d.reshape = cur.Input(1), 0
+			d.biasLast = d.bias == 0
+			ok = down(cur.Input(0))
+		case passThrough[cur.Op()] && cur.NumInputs() == 1 && cur != n:
+			ok = down(cur.Input(0))
+		default:
+			switch {
+			case cur.Op() == "MatMul" && cur != n && isFloat(cur):
+				d.product = newFloatProduct(cur, st)
+			case cur.Op() == "_QuantizedMatMul":
+				d.product = f.newQuantizedProduct(cur, n, st, d.bias >= 0)
 			}
+			ok = d.product != nil
 		}
-	}
-	if cur.Op() == "Relu" && isFloat(cur) {
-		if !down(cur.Input(0)) {
+		if !ok {
 			return nil
 		}
-		d.relu = true
-	}
-	if cur.Op() == "Reshape" && cur != n {
-		shape, d.reshape = cur.Input(1), 0
-		if !down(cur.Input(0)) {
-			return nil
+		if d.product != nil {
+			break
 		}
 	}
-	if isBias(f, cur) {
-		bias, d.bias = cur.Input(1), 0
-		if !down(cur.Input(0)) {
-			return nil
-		}
-	}
-	switch {
-	case cur.Op() == "MatMul" && cur != n && isFloat(cur):
-		d.product = newFloatProduct(cur, st)
-	case cur.Op() == "_QuantizedMatMul":
-		d.product = f.newQuantizedProduct(cur, st)
-	}
-	if d.product == nil {
+	if !f.closed(st.interior, n) {
 		return nil
 	}
 	add := func(at *int, o graphdef.Output) {
@@ -100,6 +118,36 @@ func fuseDense(f *fusion, n *graphdef.Node) *fusedStep {
 	return st
 }
 
+// activationOf reports whether n is an activation, which it notes in d, and of what.
+func (f *fusion) activationOf(n *graphdef.Node, d *dense, st *fusedStep) (x graphdef.Output, ok bool) {
+	if !isFloat(n) {
+		return x, false
+	}
+	switch n.Op() {
+	case "Relu":
+		d.relu = true
+	case "Relu6", "Elu", "Tanh", "Sigmoid":
+		d.act = activations[n.Op()]
+	case "LeakyRelu":
+		alpha, err := n.Float("alpha")
+		if err != nil {
+			return x, false
+		}
+		if d.act, err = newActivation(n.Op(), alpha); err != nil {
+			return x, false
+		}
+	default:
+		g, ok := f.matchGelu(n)
+		if !ok {
+			return x, false
+		}
+		d.act = activations[g.kind]
+		st.interior = append(st.interior, g.interior...)
+		return g.x, true
+	}
+	return n.Input(0), true
+}
+
 func isAdd(n *graphdef.Node) bool { return n.Op() == "AddV2" || n.Op() == "Add" }
 
 func leads(o graphdef.Output, ops ...string) bool {
@@ -111,29 +159,52 @@ func leads(o graphdef.Output, ops ...string) bool {
 	return false
 }
 
-// isBias reports whether n adds a vector along the last dimension to a float product.
-func isBias(f *fusion, n *graphdef.Node) bool {
-	if n.NumInputs() != 2 || n.Input(0).Node.Op() != "MatMul" || !isFloat(n) {
+// isBias reports whether n adds a vector along the last dimension.
+func (f *fusion) isBias(n *graphdef.Node) bool {
+	if n.NumInputs() != 2 || !isFloat(n) {
 		return false
 	}
 	if n.Op() == "BiasAdd" {
 		format, _ := n.Str("data_format")
 		return format != "NCHW"
 	}
-	v := f.constant(n.Input(1))
-	return isAdd(n) && v != nil && v.Rank() == 1
+	_, bias := f.biasOf(n)
+	return bias.Node != nil
 }
 
-// denseBelow reports whether, going down from n through Relu, Reshape and bias, a product comes.
+// biasOf returns what the bias n is added to, and the vector.
+func (f *fusion) biasOf(n *graphdef.Node) (x, bias graphdef.Output) {
+	if n.Op() == "BiasAdd" {
+		return n.Input(0), n.Input(1)
+	}
+	if !isAdd(n) {
+		return x, bias
+	}
+	for _, i := range []int{1, 0} {
+		if v := f.constant(n.Input(i)); v != nil && v.Rank() == 1 {
+			return n.Input(1 - i), n.Input(i)
+		}
+	}
+	return x, bias
+}
+
+// denseBelow reports whether, going down from n through activation, reshape and bias, a product comes.
 func (f *fusion) denseBelow(n *graphdef.Node) bool {
-	for range 4 {
+	for range 6 {
 		switch {
 		case n.Op() == "MatMul" || n.Op() == "_QuantizedMatMul":
 			return true
-		case n.Op() == "Relu" || n.Op() == "Reshape" || isBias(f, n):
+		case f.isBias(n):
+			x, _ := f.biasOf(n)
+			n = x.Node
+		case leads(n.Out(0), "Reshape", "Relu", "Relu6", "Elu", "Tanh", "Sigmoid", "LeakyRelu") || passThrough[n.Op()] && n.NumInputs() == 1:
 			n = n.Input(0).Node
 		default:
-			return false
+			g, ok := f.matchGelu(n)
+			if !ok {
+				return false
+			}
+			n = g.x.Node
 		}
 	}
 	return false
@@ -168,10 +239,19 @@ func (d dense) eval(c *call) error {
 	}
 	if d.bias >= 0 {
 		b := c.in(d.bias)
-		if b.Rank() != 1 || b.Len() != n || b.DType() != tensor.Float32 {
-			return fmt.Errorf("bias is %v %v, want float [%d]", b.DType(), b.Shape(), n)
+		want := n
+		if d.biasLast && len(shape) > 0 {
+			want = shape[len(shape)-1]
+		}
+		if b.Rank() != 1 || b.Len() != want || b.DType() != tensor.Float32 {
+			return fmt.Errorf("bias is %v %v, want float [%d]", b.DType(), b.Shape().Clone(), want)
 		}
 		ep.Bias = tensor.Data[float32](b)
+		if want != n {
+			// The reshape cuts the rows anew: the bias repeats within a row, or goes over several.
+			ep.Bias = nil
+			return d.biasApart(c, shape, m, n, tensor.Data[float32](b))
+		}
 	}
 	if d.residual < 0 {
 		t, err := c.alloc(0, tensor.Float32, shape)
@@ -184,13 +264,13 @@ func (d dense) eval(c *call) error {
 	if !r.Shape().Equal(shape) {
 		// A residual that broadcasts: the product goes to scratch memory first.
 		c.s.product = growFloats(c.s.product, m*n)
-		if err := d.product.run(c, c.s.product, 0, m, n, ep); err != nil {
+		if err := d.rows(c, c.s.product, 0, m, n, ep); err != nil {
 			return err
 		}
-		return broadcastAdd(c, tensor.FromSlice(tensor.Shape(shape).Clone(), c.s.product), r)
+		return broadcastAdd(c, tensor.FromSlice(shape, c.s.product), r)
 	}
 	var over uint64
-	if d.product.direct() {
+	if d.product.direct() && d.act == nil {
 		over = 1 << d.residual
 	}
 	ep.Add, ep.LdAdd = tensor.Data[float32](r), n
@@ -198,7 +278,57 @@ func (d dense) eval(c *call) error {
 	if err != nil {
 		return err
 	}
-	return d.product.run(c, tensor.Data[float32](t), 0, m, n, ep)
+	return d.rows(c, tensor.Data[float32](t), 0, m, n, ep)
+}
+
+// rows computes rows from, …, from+m-1 with epilogue and activation.
+func (d dense) rows(c *call, dst []float32, from, m, n int, ep kernels.Epilogue) error {
+	if d.act == nil {
+		return d.product.run(c, dst, from, m, n, ep)
+	}
+	// The activation goes over rows that are still in the second-level cache.
+	const cached = 512 << 10
+	residual := ep.Add
+	ep.Add = nil
+	step := max(16, cached/(4*max(1, n)))
+	for i := 0; i < m; i += step {
+		rows := min(step, m-i)
+		part := dst[i*n:][:rows*n]
+		if err := d.product.run(c, part, from+i, rows, n, ep); err != nil {
+			return err
+		}
+		d.act(c.kernels(), part)
+		if residual != nil {
+			c.kernels().Add(part, part, residual[i*n:][:rows*n])
+		}
+	}
+	return nil
+}
+
+// biasApart is eval for a bias that does not go along the rows of the product.
+func (d dense) biasApart(c *call, shape tensor.Shape, m, n int, bias []float32) error {
+	c.s.product = growFloats(c.s.product, m*n)
+	y := c.s.product
+	if err := d.product.run(c, y, 0, m, n, kernels.Epilogue{}); err != nil {
+		return err
+	}
+	for i := 0; i < len(y); i += len(bias) {
+		c.kernels().Add(y[i:][:len(bias)], y[i:][:len(bias)], bias)
+	}
+	if d.relu {
+		c.kernels().Relu(y, y)
+	} else if d.act != nil {
+		d.act(c.kernels(), y)
+	}
+	if d.residual >= 0 {
+		return broadcastAdd(c, tensor.FromSlice(shape, y), c.in(d.residual))
+	}
+	t, err := c.alloc(0, tensor.Float32, shape)
+	if err != nil {
+		return err
+	}
+	copy(tensor.Data[float32](t), y)
+	return nil
 }
 
 // runOnce computes the product of rows that repeat once, and copies it.
@@ -209,12 +339,12 @@ func (d dense) runOnce(c *call, dst []float32, m, n int, ep kernels.Epilogue) er
 		k = c.in(0).Len() / m
 	}
 	if r.times < 2 || k == 0 || r.chunk%k != 0 || m%(r.chunk/k*r.times) != 0 {
-		return d.product.run(c, dst, 0, m, n, ep)
+		return d.rows(c, dst, 0, m, n, ep)
 	}
 	rows := r.chunk / k
 	for at := 0; at < m; at += rows * r.times {
 		first := dst[at*n:][:rows*n]
-		if err := d.product.run(c, first, at, rows, n, ep); err != nil {
+		if err := d.rows(c, first, at, rows, n, ep); err != nil {
 			return err
 		}
 		for i := 1; i < r.times; i++ {

@@ -24,8 +24,9 @@ type quantizedProduct struct {
 }
 
 // newQuantizedProduct returns the product of _QuantizedMatMul n; nil where an input that has to be
-// constant is not, or its form is another: the node's own evaluator then runs it.
-func (f *fusion) newQuantizedProduct(n *graphdef.Node, st *fusedStep) denseProduct {
+// constant is not, or its form is another: the node's own evaluator then runs it. The step takes the place of last; biased says
+// that it adds another bias, which only a product whose own one is zero can take.
+func (f *fusion) newQuantizedProduct(n, last *graphdef.Node, st *fusedStep, biased bool) denseProduct {
 	r := n.AttrReader()
 	p := quantizedProduct{transposeB: r.Bool("transpose_b")}
 	ops := r.Strs("fused_ops")
@@ -50,6 +51,12 @@ func (f *fusion) newQuantizedProduct(n *graphdef.Node, st *fusedStep) denseProdu
 		return nil
 	}
 	p.bias = tensor.Data[float32](bias)
+	if biased {
+		if p.relu || slices.ContainsFunc(p.bias, func(b float32) bool { return b != 0 }) {
+			return nil
+		}
+		p.bias = nil
+	}
 	q := n.Input(0).Node
 	if q.Op() != "QuantizeV2" || n.Input(3) != q.Out(1) || n.Input(4) != q.Out(2) {
 		return nil
@@ -60,7 +67,7 @@ func (f *fusion) newQuantizedProduct(n *graphdef.Node, st *fusedStep) denseProdu
 	}
 	p.scale = productScale(rng.magnitude/rng.levels, tensor.Data[float32](lo), tensor.Data[float32](hi), cols)
 	st.op = "_QuantizedMatMul"
-	if f.closed([]*graphdef.Node{q}, n) {
+	if f.closed([]*graphdef.Node{q, n}, last) || n == last && f.closed([]*graphdef.Node{q}, n) {
 		p.quantize = &rng.Quantization
 		st.interior = append(st.interior, q)
 		st.inputs = append(st.inputs, q.Input(0), n.Input(1))
@@ -235,7 +242,9 @@ func (p quantizedProduct) run(c *call, dst []float32, from, m, n int, ep kernels
 	default:
 		c.kernels().LoadS8(codes, tensor.Data[int8](x)[from*k:], m, k, k)
 	}
-	ep.Bias = p.bias
+	if p.bias != nil {
+		ep.Bias = p.bias
+	}
 	if p.relu {
 		ep.Act = kernels.ActRelu
 	}
