@@ -60,11 +60,8 @@ func newFusion(sc *scope, results []graphdef.Output) *fusion {
 	for _, o := range results {
 		f.kept[o] = true
 	}
-	nodes := sc.g.Nodes()
+	nodes := sc.inputsFirst()
 	for _, n := range nodes {
-		if !sc.needed[n] || sc.given[n] {
-			continue
-		}
 		for _, in := range n.Inputs() {
 			f.uses[in]++
 		}
@@ -73,7 +70,7 @@ func newFusion(sc *scope, results []graphdef.Output) *fusion {
 		// The last node of a pattern comes before the patterns that end in its inputs.
 		for i := len(nodes) - 1; i >= 0; i-- {
 			n := nodes[i]
-			if !sc.needed[n] || sc.given[n] || f.interior[n] || f.steps[n] != nil {
+			if f.interior[n] || f.steps[n] != nil {
 				continue
 			}
 			if st := fuse(f, n); st != nil {
@@ -85,6 +82,43 @@ func newFusion(sc *scope, results []graphdef.Output) *fusion {
 		}
 	}
 	return f
+}
+
+// computed reports whether the scope computes n.
+func (sc *scope) computed(n *graphdef.Node) bool { return sc.needed[n] && !sc.given[n] }
+
+// inputsFirst returns the nodes that are needed and not given, each after its inputs: where that leaves a choice, in the order of the file. The edges
+// that close loops do not count.
+func (sc *scope) inputsFirst() []*graphdef.Node {
+	var list []*graphdef.Node
+	seen := map[*graphdef.Node]bool{}
+	type visit struct {
+		n    *graphdef.Node
+		next int
+	}
+	var stack []visit
+	for _, root := range sc.g.Nodes() {
+		if !sc.computed(root) || seen[root] {
+			continue
+		}
+		seen[root] = true
+		stack = append(stack, visit{n: root})
+		for len(stack) > 0 {
+			v := &stack[len(stack)-1]
+			if v.next == v.n.NumInputs() {
+				list = append(list, v.n)
+				stack = stack[:len(stack)-1]
+				continue
+			}
+			in := v.n.Input(v.next).Node
+			v.next++
+			if !seen[in] && sc.computed(in) && in.Op() != "NextIteration" && in.Op() != "RefNextIteration" {
+				seen[in] = true
+				stack = append(stack, visit{n: in})
+			}
+		}
+	}
+	return list
 }
 
 // private reports whether one edge alone reads o and o's node can vanish into a step in place of last.

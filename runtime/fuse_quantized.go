@@ -67,7 +67,7 @@ func (f *fusion) newQuantizedProduct(n, last *graphdef.Node, st *fusedStep, bias
 	}
 	p.scale = productScale(rng.magnitude/rng.levels, tensor.Data[float32](lo), tensor.Data[float32](hi), cols)
 	st.op = "_QuantizedMatMul"
-	if f.closed([]*graphdef.Node{q, n}, last) || n == last && f.closed([]*graphdef.Node{q}, n) {
+	if f.closed(append(slices.Clone(st.interior), q), last) {
 		p.quantize = &rng.Quantization
 		st.interior = append(st.interior, q)
 		st.inputs = append(st.inputs, q.Input(0), n.Input(1))
