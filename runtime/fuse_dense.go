@@ -267,7 +267,7 @@ func (d dense) eval(c *call) error {
 		if err := d.rows(c, c.s.product, 0, m, n, ep); err != nil {
 			return err
 		}
-		return broadcastAdd(c, tensor.FromSlice(shape, c.s.product), r)
+		return broadcastAdd(c, tensor.FromSlice(tensor.Shape(shape).Clone(), c.s.product), r)
 	}
 	var over uint64
 	if d.product.direct() && d.act == nil {
@@ -321,7 +321,7 @@ func (d dense) biasApart(c *call, shape tensor.Shape, m, n int, bias []float32) 
 		d.act(c.kernels(), y)
 	}
 	if d.residual >= 0 {
-		return broadcastAdd(c, tensor.FromSlice(shape, y), c.in(d.residual))
+		return broadcastAdd(c, tensor.FromSlice(shape.Clone(), y), c.in(d.residual))
 	}
 	t, err := c.alloc(0, tensor.Float32, shape)
 	if err != nil {
