@@ -44,6 +44,7 @@ func (p *packer) packF32(w *tensor.Tensor, transposed bool) (*kernels.PackedF32,
 	key := packKey{&w.Bytes()[0], k, n, transposed}
 	if p.f32[key] == nil {
 		p.f32[key] = p.kernels.PackF32(tensor.Data[float32](w), k, n, w.Shape()[1], transposed)
+		w.Release() // the plan has its own copy now
 	}
 	return p.f32[key], true
 }
@@ -57,6 +58,7 @@ func (p *packer) packS8(w *tensor.Tensor, transposed bool) (*kernels.PackedS8, b
 	key := packKey{&w.Bytes()[0], k, n, transposed}
 	if p.s8[key] == nil {
 		p.s8[key] = p.kernels.PackS8(tensor.Data[int8](w), k, n, w.Shape()[1], transposed)
+		w.Release()
 	}
 	return p.s8[key], true
 }
