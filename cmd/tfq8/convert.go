@@ -133,6 +133,14 @@ func runConvert(ctx context.Context, s *streams, path string, o *convertOptions)
 	if err != nil {
 		return err
 	}
+	// The file leaves out attributes that have their default. Text is no measure of a graph.
+	if ext := strings.ToLower(filepath.Ext(o.out)); written != "" && ext != ".pbtxt" && ext != ".txt" {
+		size, err := bytesOf(written)
+		if err != nil {
+			return err
+		}
+		res.Report.BytesAfter = int(size)
+	}
 	verdict, err := c.verify(ctx, written, res)
 	if err != nil {
 		return err
