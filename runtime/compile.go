@@ -328,8 +328,25 @@ func (sc *scope) emitNode(n *graphdef.Node, b *block) error {
 		}
 	case op == "ResourceGather" || op == "ResourceGatherNd":
 		return sc.emitResourceGather(n, b)
+	case op == "Bitcast" && n.NumInputs() == 1 && !sc.controlsMayDie(n):
+		// Codes of weights pass function calls as integers; the body's products are to know them.
+		if slot, ok := sc.slots[n.Input(0)]; ok {
+			if t := recast(sc.c.constOf[slot], n); t != nil {
+				sc.put(n.Out(0), sc.c.constSlot(t))
+				return sc.observeAtStart(n.Out(0), b)
+			}
+		}
 	}
 	return sc.emitStep(n, n.Inputs(), b)
+}
+
+// recast returns constant t as the dtype of Bitcast n; nil where that changes its shape, or t is nil.
+func recast(t *tensor.Tensor, n *graphdef.Node) *tensor.Tensor {
+	to, err := n.Type("type")
+	if t == nil || err != nil || t.DType().Size() == 0 || t.DType().Size() != to.Size() {
+		return nil
+	}
+	return t.As(to)
 }
 
 // emitResourceGather appends a step that reads the variable, and the step of n, which takes its value.

@@ -184,6 +184,8 @@ func (f *fusion) constant(o graphdef.Output) *tensor.Tensor {
 			o = n.Input(0)
 		case f.invariantEnter(n):
 			o = n.Input(0)
+		case n.Op() == "Bitcast" && n.NumInputs() == 1:
+			return recast(f.constant(n.Input(0)), n)
 		default:
 			return nil
 		}
