@@ -54,9 +54,9 @@ func (q *quantizer) denseOf(n *graphdef.Node) (d *dense, reason Reason, detail s
 	case "MatMul":
 		detail = d.matMul(n, value.Shape(), side)
 	case "Einsum":
-		detail = d.einsum(n, value.Shape(), side, q.shapes.Shape(d.x))
+		detail = d.einsum(n, value.Shape(), side, q.shapeOfValue(d.x))
 	default:
-		detail = d.batchMatMul(n, value.Shape(), side, q.shapes.Shape(d.x))
+		detail = d.batchMatMul(n, value.Shape(), side, q.shapeOfValue(d.x))
 	}
 	if detail != "" {
 		return nil, UnsupportedForm, detail

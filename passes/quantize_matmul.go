@@ -45,6 +45,7 @@ func eachQuantizer(g *graphdef.Graph, env *Env, f func(*quantizer, *graphdef.Nod
 		}
 		q := &quantizer{
 			scope: s, tree: tree, shapes: shapes, place: newPlacer(s.g, tree, s.pass),
+			taken:  map[*graphdef.Node]tensor.PartialShape{},
 			inputs: map[inputKey]*quantizedInput{}, rows: map[rowsKey]graphdef.Output{}, weights: map[string]*quantizedWeights{},
 		}
 		for _, n := range slices.Clone(s.g.Nodes()) {
@@ -59,8 +60,10 @@ func eachQuantizer(g *graphdef.Graph, env *Env, f func(*quantizer, *graphdef.Nod
 // quantizer is the state of one run of a quantizing pass on one graph. What it makes for one product it gives the next as well.
 type quantizer struct {
 	*scope
-	tree    *flow.Tree
-	shapes  *graphdef.Shapes // of the graph before the pass
+	tree   *flow.Tree
+	shapes *graphdef.Shapes // of the graph before the pass
+	// taken holds the shapes of the values that new nodes have taken over.
+	taken   map[*graphdef.Node]tensor.PartialShape
 	place   *placer
 	inputs  map[inputKey]*quantizedInput
 	rows    map[rowsKey]graphdef.Output
@@ -78,6 +81,14 @@ type rowsKey struct {
 	x       graphdef.Output
 	perm    string
 	k, last int
+}
+
+// shapeOfValue returns what is known of the shape of o.
+func (q *quantizer) shapeOfValue(o graphdef.Output) tensor.PartialShape {
+	if s, ok := q.taken[o.Node]; ok {
+		return s
+	}
+	return q.shapes.Shape(o)
 }
 
 // quantizedInput is the codes of an activation and their range.
@@ -204,7 +215,7 @@ func (q *quantizer) rowsOf(d *dense) graphdef.Output {
 	if !d.matrix {
 		shape := tensor.FromSlice(tensor.Shape{2}, []int32{-1, int32(d.k)})
 		name := fmt.Sprintf("rows_of_%d", d.k)
-		o = q.reshape(baseName(o)+"/"+name, o, q.place.constant(name, shape, q.tree.Of(d.x.Node)))
+		o = q.reshape(baseName(o)+"/"+name, o, q.place.constant(name, shape, q.regionOf(o)))
 	}
 	q.rows[key] = o
 	return o
@@ -255,7 +266,7 @@ func (q *quantizer) resultOf(d *dense, m *graphdef.Node) *graphdef.Node {
 
 // shapeOf returns the shape of d's result before outPerm: a constant where inference leaves one dimension open at most.
 func (q *quantizer) shapeOf(d *dense) graphdef.Output {
-	x := q.shapes.Shape(d.x)
+	x := q.shapeOfValue(d.x)
 	if rank, known := x.Rank(); known && rank >= d.summed {
 		dims := make([]int32, 0, rank)
 		open, empty := 0, false

@@ -203,6 +203,7 @@ func (q *quantizer) takeOver(end ending, m *graphdef.Node) {
 		q.change(end.reshape)
 		with = end.reshape
 	}
+	q.taken[with] = q.shapes.Shape(end.chain[last].Out(0))
 	must(q.g.TakeOver(end.chain[last], with))
 	gone := map[*graphdef.Node]bool{}
 	for _, old := range end.chain[:last] {
