@@ -21,6 +21,8 @@ type Codes struct {
 	stride int     // bytes from row to row; those after K meet zero weights and may be anything
 	bytes  []uint8 // [M][stride]
 	words  []int16 // the bytes widened, same stride in elements; only for AVX2
+	// wordShift is the shift that words still have: none, unless it is too large for them.
+	wordShift int32
 }
 
 // codeUnit is what rows of codes are padded to, in elements.
@@ -40,10 +42,23 @@ func (s *Set) widen(c *Codes) {
 	if s.tier != AVX2 {
 		return
 	}
+	shift := c.shift
+	c.wordShift = 0
+	if shift < -1<<14 || shift > 1<<14 {
+		shift, c.wordShift = 0, shift
+	}
 	c.words = grow(c.words, len(c.bytes))
 	if len(c.bytes) > 0 {
-		widenBytesAVX2(&c.words[0], &c.bytes[0], len(c.bytes))
+		widenBytesAVX2(&c.words[0], &c.bytes[0], len(c.bytes), int(shift))
 	}
+}
+
+// needsSums reports whether products of c and computed weights take column sums.
+func (c *Codes) needsSums() bool {
+	if c.tier == AVX2 {
+		return c.wordShift != 0 // such weights are pairs
+	}
+	return c.shift != 0
 }
 
 // LoadS8 makes dst the matrix q, [m, k] with row stride ld.

@@ -70,8 +70,8 @@ func TestQuantizeTiers(t *testing.T) {
 							}
 							if tier == AVX2 {
 								for j, b := range got.row(i) {
-									if w := got.words[i*got.stride+j]; w != int16(b) {
-										t.Fatalf("word (%d, %d) = %d, want %d", i, j, w, b)
+									if w := int32(got.words[i*got.stride+j]); w != int32(b)-got.shift {
+										t.Fatalf("word (%d, %d) = %d, want %d - %d", i, j, w, b, got.shift)
 									}
 								}
 							}

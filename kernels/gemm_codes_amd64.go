@@ -19,10 +19,10 @@ func quantizeRowAVX2(dst *uint8, x *float32, n int, q *byte)
 //go:noescape
 func flipTopAVX2(dst *uint8, src *uint8, n int)
 
-// widenBytesAVX2 zero-extends n bytes, a multiple of 64.
+// widenBytesAVX2 zero-extends n bytes, a multiple of 64, and subtracts shift from each.
 //
 //go:noescape
-func widenBytesAVX2(dst *int16, src *uint8, n int)
+func widenBytesAVX2(dst *int16, src *uint8, n int, shift int)
 
 // widenQuadsAVX2 sign-extends n bytes, a multiple of 64: 16 columns of 4 become 16 columns of the first 2,
 // then 16 columns of the last 2.

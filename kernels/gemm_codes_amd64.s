@@ -443,23 +443,30 @@ loop:
 	VZEROUPPER
 	RET
 
-// func widenBytesAVX2(dst *int16, src *uint8, n int)
+// func widenBytesAVX2(dst *int16, src *uint8, n int, shift int)
 // Requires: AVX, AVX2
-TEXT ·widenBytesAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), DI
-	MOVQ src+8(FP), SI
-	MOVQ n+16(FP), DX
+TEXT ·widenBytesAVX2(SB), NOSPLIT, $0-32
+	MOVQ         shift+24(FP), DX
+	VMOVQ        DX, X7
+	VPBROADCASTW X7, Y7
+	MOVQ         dst+0(FP), DI
+	MOVQ         src+8(FP), SI
+	MOVQ         n+16(FP), DX
 
 loop:
 	SUBQ      $0x40, DX
 	JLT       done
 	VPMOVZXBW (SI), Y0
+	VPSUBW    Y7, Y0, Y0
 	VMOVDQU   Y0, (DI)
 	VPMOVZXBW 16(SI), Y1
+	VPSUBW    Y7, Y1, Y1
 	VMOVDQU   Y1, 32(DI)
 	VPMOVZXBW 32(SI), Y2
+	VPSUBW    Y7, Y2, Y2
 	VMOVDQU   Y2, 64(DI)
 	VPMOVZXBW 48(SI), Y3
+	VPSUBW    Y7, Y3, Y3
 	VMOVDQU   Y3, 96(DI)
 	ADDQ      $0x40, SI
 	SUBQ      $-128, DI

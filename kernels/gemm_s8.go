@@ -106,6 +106,7 @@ func int8Tile(a *Codes, w *PackedS8) tile {
 	case tilesS8AVX2:
 		t.a, t.lda = unsafe.Pointer(unsafe.SliceData(a.words)), 2*a.stride
 		t.b, t.k = unsafe.Pointer(unsafe.SliceData(w.pairs)), 2*t.k
+		t.shift = int64(-a.wordShift)
 	case tilesS8RowAVX2:
 		t.shift += 128 // the routine flips the top bits, to have signs
 	}

@@ -201,16 +201,16 @@ func TestMatMulInt8Strided(t *testing.T) {
 			}
 			for _, transB := range []bool{false, true} {
 				dst, check := guardedMatrix(m, n, ldd)
-				if m%2 == 0 {
+				value := func(v int8) int32 { return int32(uint8(v)) }
+				switch m % 3 {
+				case 0:
 					s.LoadS8(&codes, a, m, k, lda)
-				} else { // without a shift there are no column sums
+					value = func(v int8) int32 { return int32(v) }
+				case 1: // without a shift there are no column sums
 					s.LoadU8(&codes, bytesOf(a), m, k, lda, 0)
-				}
-				value := func(v int8) int32 {
-					if m%2 == 0 {
-						return int32(v)
-					}
-					return int32(uint8(v))
+				case 2: // a shift beyond 16 bits
+					s.LoadU8(&codes, bytesOf(a), m, k, lda, 70000)
+					value = func(v int8) int32 { return int32(uint8(v)) - 70000 }
 				}
 				if transB {
 					s.MatMulInt8Strided(dst, ldd, &codes, bt, ldbt, true, n, 0.3, &scratch)

@@ -12,5 +12,5 @@ func quantizeRowAVX512(*uint8, *float32, int, *byte)  { panic("kernels: this bui
 func flipTopAVX2(*uint8, *uint8, int)                 { panic("kernels: this build has no assembly") }
 func widenQuadsAVX2(*int16, *int8, int)               { panic("kernels: this build has no assembly") }
 func interleaveAVX2(*byte, int, *byte, int, int, int) { panic("kernels: this build has no assembly") }
-func widenBytesAVX2(*int16, *uint8, int)              { panic("kernels: this build has no assembly") }
+func widenBytesAVX2(*int16, *uint8, int, int)         { panic("kernels: this build has no assembly") }
 func transposeAVX2(*byte, int, *byte, int, int, int)  { panic("kernels: this build has no assembly") }

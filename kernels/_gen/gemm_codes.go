@@ -255,9 +255,12 @@ func flipTop(c *build.Context) {
 
 // widenBytes emits the loop that turns bytes into int16, for the AVX2 products.
 func widenBytes(c *build.Context) {
-	function(c, "widenBytesAVX2", "func(dst *int16, src *uint8, n int)",
-		"widenBytesAVX2 zero-extends n bytes, a multiple of 64.")
+	function(c, "widenBytesAVX2", "func(dst *int16, src *uint8, n, shift int)",
+		"widenBytesAVX2 zero-extends n bytes, a multiple of 64, and subtracts shift from each.")
 	dst, src, n := reg.RDI, reg.RSI, reg.RDX
+	c.Load(c.Param("shift"), n)
+	c.VMOVQ(n, reg.X7)
+	c.VPBROADCASTW(reg.X7, reg.Y7)
 	c.Load(c.Param("dst"), dst)
 	c.Load(c.Param("src"), src)
 	c.Load(c.Param("n"), n)
@@ -266,6 +269,7 @@ func widenBytes(c *build.Context) {
 	c.JLT(LabelRef("done"))
 	for i, r := range []reg.VecPhysical{reg.Y0, reg.Y1, reg.Y2, reg.Y3} {
 		c.VPMOVZXBW(Mem{Base: src, Disp: 16 * i}, r)
+		c.VPSUBW(reg.Y7, r, r)
 		c.VMOVDQU(r, Mem{Base: dst, Disp: 32 * i})
 	}
 	c.ADDQ(U8(64), src)
