@@ -14,8 +14,9 @@ func newRootCmd(s *streams) *cobra.Command {
 		Long: `tfq8 turns a frozen FP32 TensorFlow graph into one with calibrated INT8 matrix
 products, and runs, checks, compares and shows such graphs. It needs no TensorFlow.
 
-A MODEL is a GraphDef: binary (.pb), protobuf text (.pbtxt) or one node a line
-(.txt), told apart by content; - is standard input.
+A MODEL is a SavedModel (its directory; --signature and --tags choose a part), a
+checkpoint with its .meta (the prefix), or a GraphDef: binary (.pb), protobuf text
+(.pbtxt) or one node a line (.txt); told apart by content; - is standard input.
 
 Exit codes: 0 done, 1 the answer is no (differs, misses), 2 error, 130 interrupted.`,
 		SilenceUsage:  true,

@@ -80,15 +80,46 @@ func runCase(t *testing.T, path string, c *cases.Case) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkModel(t, m, c)
-}
-
-// checkModel runs c on m.
-func checkModel(t *testing.T, m *savedmodel.Model, c *cases.Case) {
-	t.Helper()
 	if err := graphdef.Validate(m.Graph); err != nil {
 		t.Errorf("%v", err)
 	}
+	checkGraph(t, m, m.Graph, c)
+	// What is written of it gives the same.
+	file := filepath.Join(t.TempDir(), "frozen.pb")
+	if err := graphdef.Save(savedmodel.Portable(m.Graph), file); err != nil {
+		t.Fatal(err)
+	}
+	frozen := openModel(t, file, savedmodel.Options{})
+	checkGraph(t, m, frozen.Graph, c)
+	dir := filepath.Join(t.TempDir(), "saved_model")
+	if err := savedmodel.Write(dir, m.Graph, signatureOf(t, m, c)); err != nil {
+		t.Fatal(err)
+	}
+	checkGraph(t, m, openModel(t, dir, savedmodel.Options{}).Graph, c)
+}
+
+// signatureOf returns a signature with the inputs and outputs of a case.
+func signatureOf(t *testing.T, m *savedmodel.Model, c *cases.Case) *savedmodel.Signature {
+	s := &savedmodel.Signature{Name: "serving_default"}
+	info := func(key, name string, v *tensor.Tensor, output bool) savedmodel.TensorInfo {
+		o, err := m.Resolve(caseName(m, key, name), output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return savedmodel.TensorInfo{Key: key, Tensor: o.String(), DType: v.DType()}
+	}
+	for _, f := range c.Feeds {
+		s.Inputs = append(s.Inputs, info(f.Name, f.Tensor, f.Value, false))
+	}
+	for _, e := range c.Expect {
+		s.Outputs = append(s.Outputs, info(e.Of, e.Tensor, e.Want, true))
+	}
+	return s
+}
+
+// checkGraph runs c on g, whose tensors are called as those of m.
+func checkGraph(t *testing.T, m *savedmodel.Model, g *graphdef.Graph, c *cases.Case) {
+	t.Helper()
 	feeds := map[string]*tensor.Tensor{}
 	var opts runtime.CompileOptions
 	for _, f := range c.Feeds {
@@ -108,7 +139,7 @@ func checkModel(t *testing.T, m *savedmodel.Model, c *cases.Case) {
 		opts.Fetches = append(opts.Fetches, o.String())
 		of = append(of, o.String())
 	}
-	plan, err := runtime.Compile(m.Graph, opts)
+	plan, err := runtime.Compile(g, opts)
 	var missing *runtime.UnsupportedError
 	if errors.As(err, &missing) {
 		t.Skipf("opened, but cannot be run yet: %v", err)
