@@ -81,7 +81,9 @@ func zooForms(t *testing.T, path string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var m struct{ Forms []struct{ File, Status string } }
+	var m struct {
+		Forms []struct{ File, Status string }
+	}
 	if err := json.Unmarshal(b, &m); err != nil {
 		t.Fatal(err)
 	}
