@@ -13,15 +13,16 @@ type Reason string
 
 // The reasons, in the order in which they are looked for.
 const (
+	Unneeded          Reason = "unneeded"            // no output depends on the value: the product is gone
 	Excluded          Reason = "excluded"            // an --exclude pattern matches the node
-	NotFloat          Reason = "not-float"           // the product is not of dtype float
-	UnsupportedForm   Reason = "unsupported-form"    // transposed left input, ranks or equation without a quantized form
+	NotFloat          Reason = "not-float"           // the product is of another dtype than float, half and bfloat16
+	UnsupportedForm   Reason = "unsupported-form"    // weights of each batch, ranks or an equation that no matrix product computes
 	TwoActivations    Reason = "two-activations"     // neither input is constant, and the target has no fast product for that
 	WeightNotFinite   Reason = "weight-not-finite"   // the weights hold NaN or infinite values
 	TooDeep           Reason = "too-deep"            // the sum over so many terms could leave 32 bits
 	NotCalibrated     Reason = "not-calibrated"      // calibration never computed an input
 	InputNotFinite    Reason = "input-not-finite"    // calibration saw NaN or infinite values in an input
-	InputConstantZero Reason = "input-constant-zero" // calibration saw only zeros
+	InputConstantZero Reason = "input-constant-zero" // calibration saw only zeros, or next to nothing
 	SparseInput       Reason = "sparse-input"        // an input's peak is far above its bulk: 8 bits do not hold both
 )
 
@@ -190,7 +191,7 @@ func (a *account) settle(products []Product) {
 			found = true
 		}
 		if !found {
-			p.Reason, p.Detail = UnsupportedForm, "no pass knows this form"
+			p.Reason, p.Detail = Unneeded, "no output depends on its value, so that it is gone"
 		}
 	}
 }
