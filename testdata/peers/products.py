@@ -3,7 +3,7 @@
     go test -c -o /tmp/kernels.test ./kernels
     python3 testdata/peers/products.py /tmp/kernels.test [--kernels avx2] [--kn 512x512,...] [--m 1,4,16,64]
 
-needs onnxruntime, onnx and numpy; taskset keeps the program on one core. Each round runs the benchmark of a
+needs onnxruntime, onnx and numpy; on Linux the program keeps itself on one core. Each round runs the benchmark of a
 shape in a process of its own and then every operator of ONNX Runtime, each for a fraction of a second; what
 counts of a round is the shortest time of one call, in time of the thread, and of all rounds the median.
 
@@ -16,6 +16,7 @@ On CPUs without VNNI, ONNX Runtime's products of u8 and s8 saturate at 16 bits. 
 exact, against our exact products, and u8 by s8 within +-64, exact too, against ours of such weights.
 """
 import argparse
+import os
 import re
 import statistics
 import subprocess
@@ -112,6 +113,8 @@ def main():
     ap.add_argument("--rounds", type=int, default=5)
     ap.add_argument("--seconds", type=float, default=0.1, help="time of one operator of ONNX Runtime in a round")
     a = ap.parse_args()
+    if hasattr(os, 'sched_setaffinity'):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     flags = set(re.search(r"^flags.*", open("/proc/cpuinfo").read(), re.M)[0].split())
     vnni = "avx512_vnni" in flags or "avx_vnni" in flags
     tier = a.kernels or ("avx512vnni" if "avx512_vnni" in flags else "avxvnni" if "avx_vnni" in flags else "avx2")
