@@ -59,10 +59,15 @@ generate: ## write the assembly again
 fuzz: ## fuzz every reader for FUZZTIME (30s) each
 	@testdata/fuzz.sh $(FUZZTIME)
 
-bench: build ## time the kernels and the embedded model
-	$(GO) test -run '^$$' -bench 'MatMul|Int8|Attention' -benchtime 2x ./kernels
-	$(GO) test -run '^$$' -bench 'Unary|Binary|Softmax|SumExp|Norm|Reduce|Quantize|TopK' -benchtime 100ms ./kernels
+bench: build ## time the kernels and models, beside other engines where Python has them; QUICK=1 takes 3 minutes
+	$(GO) build -o $(dir $(BIN))turns ./internal/turns
+	$(GO) test -c -o $(dir $(BIN))kernels.test ./kernels
+ifndef QUICK
+	$(dir $(BIN))kernels.test -test.run '^$$' -test.bench 'MatMul|Int8|Attention' -test.benchtime 2x
+	$(dir $(BIN))kernels.test -test.run '^$$' -test.bench 'Unary|Binary|Softmax|SumExp|Norm|Reduce|Quantize|TopK' -test.benchtime 100ms
+endif
 	@testdata/demo.sh $(BIN) $(NUMBERS) --speed
+	@testdata/peers/all.sh $(dir $(BIN)) $(if $(QUICK),--quick)
 
 oracle: build ## compare converted graphs with real TensorFlow (needs Python and pip)
 	@python=$$(testdata/oracle/setup.sh .cache/oracle) && if test -n "$$python"; then testdata/oracle/all.sh $(BIN) "$$python"; fi
