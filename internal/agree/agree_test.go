@@ -10,83 +10,116 @@ import (
 	"github.com/tfq8/tfq8/tensor"
 )
 
-// scaling returns a graph with a float output y = x·by and an integer output ids + plus.
-func scaling(t *testing.T, by, plus string) *graphdef.Graph {
-	t.Helper()
-	g, err := graphdef.Parse(`
-x = Placeholder[dtype=float, shape=?x?]()
-by = Const[value=float ` + by + `]()
-y = Mul(x, by)
+// a passes on what it is fed: tokens [batch, length] and floats.
+const a = `
 ids = Placeholder[dtype=int32, shape=?x?]()
-plus = Const[value=int32 ` + plus + `]()
-z = AddV2(ids, plus)
-`)
+x = Placeholder[dtype=float, shape=?]()
+tokens = Identity(ids)
+y = Identity(x)
+`
+
+func parse(t *testing.T, text string) *graphdef.Graph {
+	t.Helper()
+	g, err := graphdef.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return g
 }
 
-func compare(t *testing.T, a, b *graphdef.Graph, streams int) *Report {
+func feeds() []map[string]*tensor.Tensor {
+	one := map[string]*tensor.Tensor{
+		"ids": tensor.FromSlice(tensor.Shape{2, 4}, []int32{0, 5, 6, 1, 0, 7, 1, 0}),
+		"x":   tensor.FromSlice(tensor.Shape{2}, []float32{3, float32(math.Inf(-1))}),
+	}
+	return []map[string]*tensor.Tensor{one, one, one}
+}
+
+func compareWith(t *testing.T, b string, outputs ...string) *Report {
 	t.Helper()
-	feeds := []map[string]*tensor.Tensor{
-		{"x": tensor.FromSlice(tensor.Shape{1, 2}, []float32{3, 4}), "ids": tensor.FromSlice(tensor.Shape{2, 3}, []int32{5, 1, 0, 6, 7, 1})},
-		{"x": tensor.FromSlice(tensor.Shape{1, 1}, []float32{0}), "ids": tensor.FromSlice(tensor.Shape{1, 1}, []int32{1})},
-	}
-	r, err := Compare(context.Background(), a, b, feeds, Options{
-		Inputs: []string{"x", "ids"}, Outputs: []string{"y", "z"}, EOS: 1, Streams: streams,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-func TestEqualGraphsAgree(t *testing.T) {
-	g := scaling(t, "2", "0")
-	r := compare(t, g, g.Clone(), 2)
-	if r.Feeds != 2 || len(r.Floats) != 1 || r.Floats[0] != (FloatOutput{Name: "y"}) {
-		t.Errorf("have %+v", r)
-	}
-	// Three rows: 5 and its end, 6 7 and its end, the end alone.
-	if r.Tokens != 6 || r.Equal != 6 || r.Rows != 3 || r.StoppedA != 3 || r.StoppedB != 3 || r.Collapse() != "" {
-		t.Errorf("have %+v: %s", r, r.Collapse())
-	}
-}
-
-func TestErrorIsRelative(t *testing.T) {
-	for _, streams := range []int{0, 3} {
-		r := compare(t, scaling(t, "2", "0"), scaling(t, "3", "0"), streams)
-		if math.Abs(r.Floats[0].Error-0.5) > 1e-6 || r.Collapse() != "" {
-			t.Errorf("error %g, want 0.5: %s", r.Floats[0].Error, r.Collapse())
+	var first *Report
+	for _, streams := range []int{1, 3} {
+		r, err := Compare(context.Background(), parse(t, a), parse(t, b), feeds(), Options{
+			Inputs: []string{"ids", "x"}, Outputs: outputs, EOS: 1, Pad: 0, BOS: -1, Streams: streams,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = r
+		} else if first.Equal != r.Equal || first.Tokens != r.Tokens || first.StoppedB != r.StoppedB {
+			t.Errorf("the report depends on the streams: %+v and %+v", first, r)
 		}
 	}
+	return first
 }
 
-func TestCollapse(t *testing.T) {
-	for _, c := range []struct{ by, plus, want string }{
-		{"inf", "0", "NaN or infinite"},
-		{"2", "1", "of the tokens are as before"},
+func TestCompareEqual(t *testing.T) {
+	r := compareWith(t, a, "tokens", "y")
+	if r.Feeds != 3 || r.Tokens != 15 || r.Equal != 15 || r.Rows != 6 || r.StoppedA != 6 || r.StoppedB != 6 {
+		t.Errorf("equal graphs give %+v", r)
+	}
+	if len(r.Floats) != 1 || r.Floats[0].Error != 0 || r.Floats[0].NotFinite != 0 {
+		t.Errorf("equal floats give %+v", r.Floats)
+	}
+	if r.Collapse() != "" {
+		t.Errorf("equal graphs collapsed: %s", r.Collapse())
+	}
+}
+
+func TestCompareDifferent(t *testing.T) {
+	for _, c := range []struct {
+		name, b, outputs, collapse string
+	}{
+		{"a tenth off", strings.Replace(a, "y = Identity(x)", "f = Const[value=float 1.1]()\ny = Mul(x, f)", 1), "y", ""},
+		{"zeros", strings.Replace(a, "y = Identity(x)", "y = ZerosLike(x)", 1), "y", `output "y" has a relative error of 100 %`},
+		{"NaN", strings.Replace(a, "y = Identity(x)", "f = Const[value=float nan]()\ny = Mul(x, f)", 1), "y", "NaN or infinite"},
+		{"one token in three off", strings.Replace(a, "tokens = Identity(ids)", "m = Const[value=int32 6]()\ntokens = Minimum(ids, m)", 1), "tokens", ""},
+		{"other tokens", strings.Replace(a, "tokens = Identity(ids)", "m = Const[value=int32 100]()\ntokens = Add(ids, m)", 1), "tokens", "of the tokens are as before"},
+		{"no stop", strings.Replace(a, "tokens = Identity(ids)", "m = Const[value=int32 2x4 [0, 0, 0, 8, 0, 0, 8, 0]]()\ntokens = Add(ids, m)", 1), "tokens", "end with the stop token"},
 	} {
-		if have := compare(t, scaling(t, "2", "0"), scaling(t, c.by, c.plus), 1).Collapse(); !strings.Contains(have, c.want) {
-			t.Errorf("by %s, plus %s: %q, want %q", c.by, c.plus, have, c.want)
-		}
-	}
-	stops := &Report{Tokens: 10, Equal: 9, Rows: 10, StoppedA: 10, StoppedB: 5}
-	if have := stops.Collapse(); !strings.Contains(have, "stop token") {
-		t.Errorf("half of the sentences do not end: %q", have)
-	}
-	floats := &Report{Floats: []FloatOutput{{Name: "y", Error: 2}}}
-	if have := floats.Collapse(); !strings.Contains(have, "relative error") {
-		t.Errorf("an error above that of zeros: %q", have)
+		t.Run(c.name, func(t *testing.T) {
+			r := compareWith(t, c.b, c.outputs)
+			got := r.Collapse()
+			if c.collapse == "" && got != "" || !strings.Contains(got, c.collapse) {
+				t.Errorf("collapse is %q, want %q (%+v)", got, c.collapse, r)
+			}
+		})
 	}
 }
 
-func TestFailingFeedIsNamed(t *testing.T) {
-	g := scaling(t, "2", "0")
-	feeds := []map[string]*tensor.Tensor{{"x": tensor.FromSlice(tensor.Shape{1}, []float32{3})}}
-	_, err := Compare(context.Background(), g, g, feeds, Options{Inputs: []string{"x"}, Outputs: []string{"y"}})
-	if err == nil || !strings.Contains(err.Error(), "feed 1 of 1: the original graph") {
-		t.Errorf("have %v", err)
+// What is infinite in the original has no error.
+func TestCompareFiniteOnly(t *testing.T) {
+	r := compareWith(t, strings.Replace(a, "y = Identity(x)", "y = Sub(x, x)", 1), "y")
+	if f := r.Floats[0]; f.Error != 1 || f.NotFinite != 0 {
+		t.Errorf("have %+v, want the error of the finite element alone, 1", f)
+	}
+}
+
+func TestCommon(t *testing.T) {
+	for _, c := range []struct {
+		x, y []int
+		want int
+	}{
+		{nil, []int{1}, 0},
+		{[]int{1, 2, 3}, []int{1, 2, 3}, 3},
+		{[]int{1, 2, 3}, []int{9, 1, 2, 3}, 3}, // one word more at the start
+		{[]int{1, 2, 3}, []int{3, 2, 1}, 1},
+	} {
+		if got := common(c.x, c.y); got != c.want {
+			t.Errorf("common(%v, %v) = %d, want %d", c.x, c.y, got, c.want)
+		}
+	}
+}
+
+func TestCompareErrors(t *testing.T) {
+	b := strings.Replace(a, "y = Identity(x)", "y = Cast[DstT=int32](x)", 1)
+	_, err := Compare(context.Background(), parse(t, a), parse(t, b), feeds(), Options{Inputs: []string{"ids", "x"}, Outputs: []string{"y"}, EOS: -1})
+	if err == nil || !strings.Contains(err.Error(), `output "y": the converted graph has dtype int32, want float`) {
+		t.Errorf("error %v", err)
+	}
+	_, err = Compare(context.Background(), parse(t, a), parse(t, "x = Frobnicate()\n"), feeds(), Options{Outputs: []string{"x"}})
+	if err == nil || !strings.Contains(err.Error(), "the converted graph: ") {
+		t.Errorf("error %v", err)
 	}
 }
