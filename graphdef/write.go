@@ -33,7 +33,16 @@ func (g *Graph) WriteTo(w io.Writer) (int64, error) {
 	if size := g.attrBytes(); size > maxMessage {
 		return 0, fmt.Errorf("graphdef: the graph takes more than %d bytes: %w", size, ErrTooLarge)
 	}
-	out := &messageWriter{w: w}
+	return g.write(&messageWriter{w: w, most: maxMessage})
+}
+
+// Stream writes what WriteTo writes without its bound, for a hash: no parser of protobuf reads more than 2 GiB.
+func Stream(w io.Writer, g *Graph) error {
+	_, err := g.write(&messageWriter{w: w, most: math.MaxInt64})
+	return err
+}
+
+func (g *Graph) write(out *messageWriter) (int64, error) {
 	var b []byte
 	for _, n := range g.nodes {
 		if err := n.checkStored(); err != nil {
@@ -80,9 +89,10 @@ func (g *Graph) attrBytes() int64 {
 
 // A messageWriter writes the fields of one message and keeps the first error.
 type messageWriter struct {
-	w   io.Writer
-	n   int64
-	err error
+	w    io.Writer
+	n    int64
+	most int64 // bound of n
+	err  error
 }
 
 func (m *messageWriter) field(num protowire.Number, v []byte) {
@@ -94,7 +104,7 @@ func (m *messageWriter) write(b []byte) {
 	if m.err != nil {
 		return
 	}
-	if m.n+int64(len(b)) > maxMessage {
+	if m.n+int64(len(b)) > m.most {
 		m.err = fmt.Errorf("the graph takes more than %d bytes: %w", m.n+int64(len(b)), ErrTooLarge)
 		return
 	}

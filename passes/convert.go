@@ -58,8 +58,11 @@ type Result struct {
 
 // HashGraph returns the SHA-256 by which statistics and thresholds know the graph that they were made from.
 func HashGraph(g *graphdef.Graph) (calib.Hash, error) {
-	b, err := graphdef.Marshal(g)
-	return calib.Hash(sha256.Sum256(b)), err
+	h := sha256.New()
+	if err := graphdef.Stream(h, g); err != nil {
+		return calib.Hash{}, err
+	}
+	return calib.Hash(h.Sum(nil)), nil
 }
 
 // Convert runs the pipeline on a copy of g: clean-up, calibration, quantization. version names the program in the files that
