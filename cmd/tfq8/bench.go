@@ -164,8 +164,11 @@ func (b *benchRun) prepare() error {
 	case o.streams > 0:
 		b.streams = o.streams
 	}
-	if o.runs < 1 || o.length < 1 || o.batch < 1 {
-		return fmt.Errorf("--runs, --length and --batch: have %d, %d and %d, want 1 or more", o.runs, o.length, o.batch)
+	if o.runs < 1 || o.length < 1 || o.batch < 0 {
+		return fmt.Errorf("--runs and --length: have %d and %d, want 1 or more; --batch: have %d", o.runs, o.length, o.batch)
+	}
+	if o.source == "" {
+		o.batch = max(o.batch, 1)
 	}
 	if o.source != "" && len(o.feeds) > 0 {
 		return errors.New("--source and --feed: have both, want one of them")
@@ -236,7 +239,7 @@ func (b *benchRun) loadText(m *model, r *benched, opts *runtime.CompileOptions) 
 	r.sentences = true
 	r.load = func(batch, _ int) ([]bench.Feeds, int, error) {
 		var feeds []bench.Feeds
-		for _, rows := range translate.Batches(batch, sentences) {
+		for _, rows := range (translate.Packing{Sentences: batch}).Batches(sentences) {
 			feeds = append(feeds, bench.Feeds{name: translate.Pad(ports.SourceType, b.o.pad, sentences, rows)})
 		}
 		return feeds, len(sentences), nil

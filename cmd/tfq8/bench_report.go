@@ -59,7 +59,7 @@ func madeUp(c candidate, batch, length int) (*tensor.Tensor, error) {
 // print writes the result for people.
 func (b *benchRun) print() {
 	r, out := &b.result, b.s.out
-	fmt.Fprintf(out, "%s, %s kernels, %d streams, batch %d\n", r.CPU, r.Kernels, r.Streams, r.Batch)
+	fmt.Fprintf(out, "%s, %s kernels, %d streams, %s\n", r.CPU, r.Kernels, r.Streams, batchName(r.Batch))
 	if r.Peaks.Float > 0 {
 		fmt.Fprintf(out, "peak of one core: FP32 %.1f GFLOP/s, INT8 %.1f GOP/s\n", r.Peaks.Float/1e9, r.Peaks.Int8/1e9)
 	}

@@ -260,7 +260,7 @@ func (c *calibration) feeds() ([]passes.Feeds, error) {
 		}
 		texts = append(texts, c.texts[name])
 	}
-	for _, batch := range translate.Batches(c.flags.batch, texts...) {
+	for _, batch := range (translate.Packing{Sentences: c.flags.batch}).Batches(texts...) {
 		feed := map[string]*tensor.Tensor{}
 		for i, name := range names {
 			o, err := c.m.resolve(name, false)

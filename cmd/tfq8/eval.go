@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +16,7 @@ type evalOptions struct {
 	translatorFlags
 	source, reference string
 	limit             int
+	sort              string
 	json              jsonFlag
 }
 
@@ -45,6 +47,8 @@ Tokens are those of the best hypotheses, the end of sentence included.`,
 	cmd.Flags().StringVar(&o.source, "source", "", "`file` of sentences to translate, one a line")
 	cmd.Flags().StringVar(&o.reference, "reference", "", "`file` of their translations by people, one a line")
 	cmd.Flags().IntVar(&o.limit, "limit", 0, "take the first `lines` only (default: all)")
+	cmd.Flags().StringVar(&o.sort, "sort", "tokens", "cut batches from sentences in the order of their tokens or words, the most first, or none")
+	complete(cmd, "sort", "tokens", "words", "none")
 	return cmd
 }
 
@@ -71,7 +75,11 @@ func runEval(ctx context.Context, s *streams, path string, o *evalOptions) error
 	if err != nil {
 		return err
 	}
-	t, err := o.open(s, path, translate.Options{})
+	packing, err := o.packing(source)
+	if err != nil {
+		return err
+	}
+	t, err := o.open(s, path, translate.Options{Packing: packing})
 	if err != nil {
 		return err
 	}
@@ -111,8 +119,33 @@ func runEval(ctx context.Context, s *streams, path string, o *evalOptions) error
 	fmt.Fprintln(s.out, chrf)
 	fmt.Fprintf(s.out, "%d sentences, %d target tokens in %.3f s: %.1f sentences/s, %.0f tokens/s\n",
 		r.Sentences, r.TargetTokens, r.Seconds, r.SentencesPerSecond, r.TokensPerSecond)
-	fmt.Fprintf(s.out, "stop-token rate %.4f, %d streams, batch %d, %s kernels, %s\n", r.StopTokenRate, r.Streams, r.Batch, r.Kernels, r.CPU)
+	fmt.Fprintf(s.out, "stop-token rate %.4f, %d streams, %s, %s kernels, %s\n", r.StopTokenRate, r.Streams, batchName(r.Batch), r.Kernels, r.CPU)
 	return nil
+}
+
+// batchName says how --batch cuts the sentences.
+func batchName(batch int) string {
+	if batch == 0 {
+		return fmt.Sprintf("batches of %d tokens", translate.DefaultTokens)
+	}
+	return fmt.Sprintf("batch %d", batch)
+}
+
+// packing reads --sort.
+func (o *evalOptions) packing(source []string) (translate.Packing, error) {
+	switch o.sort {
+	case "tokens":
+		return translate.Packing{}, nil
+	case "none":
+		return translate.Packing{Sort: translate.Unsorted}, nil
+	case "words":
+		p := translate.Packing{Sort: translate.ByWords}
+		for _, line := range source {
+			p.Words = append(p.Words, len(strings.Fields(line)))
+		}
+		return p, nil
+	}
+	return translate.Packing{}, fmt.Errorf("--sort: have %q, want tokens, words or none", o.sort)
 }
 
 // read returns the lines to translate and those to compare with.

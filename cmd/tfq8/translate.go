@@ -28,7 +28,7 @@ type textFlags struct {
 // add declares the flags on cmd.
 func (f *textFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.spm, "spm", "", "SentencePiece model `file` (.model) that cuts text into pieces")
-	cmd.Flags().IntVar(&f.batch, "batch", translate.DefaultBatch, "sentences in a batch, the longest first")
+	cmd.Flags().IntVar(&f.batch, "batch", 0, fmt.Sprintf("`sentences` in a batch (default: as many as make %d tokens with padding)", translate.DefaultTokens))
 	cmd.Flags().IntVar(&f.pad, "pad", 0, "id that fills up shorter sentences of a batch")
 	cmd.Flags().IntVar(&f.eos, "eos", -1, "id that ends a sentence (default: that of the SentencePiece model)")
 	cmd.Flags().Lookup("eos").DefValue = "0" // no default to print: the text says it
@@ -41,8 +41,8 @@ func (f *textFlags) load() (*text.Model, error) {
 	if f.spm == "" {
 		return nil, fmt.Errorf("--spm is missing: name the SentencePiece model that cuts text into pieces")
 	}
-	if f.batch < 1 {
-		return nil, fmt.Errorf("--batch: have %d, want 1 or more", f.batch)
+	if f.batch < 0 {
+		return nil, fmt.Errorf("--batch: have %d, want 1 or more (0: by tokens)", f.batch)
 	}
 	for _, id := range []int{f.pad, f.eos} {
 		if id > math.MaxInt32 {
@@ -120,7 +120,7 @@ func (f *translatorFlags) open(s *streams, path string, opts translate.Options) 
 	}
 	t.wait = s.newProgress("translating")
 	opts.EOS, opts.Pad, opts.BOS = f.eos, f.pad, f.bos
-	opts.Batch, opts.Streams = f.batch, t.streams
+	opts.Packing.Sentences, opts.Streams = f.batch, t.streams
 	opts.Kernels, opts.MaxBytes = t.kernels, int64(f.maxBytes)
 	opts.Progress = t.wait.at
 	if t.Translator, err = translate.New(m.graph, ports, opts); err != nil {

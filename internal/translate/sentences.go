@@ -1,5 +1,5 @@
 // Package translate runs text through a translation graph: lines become sentences of ids ([Encode]), sentences become
-// batches, longest first ([Batches], [Pad]), a [Translator] runs these on several sessions that share one plan and pull from
+// batches, longest first ([Packing], [Pad]), a [Translator] runs these on several sessions that share one plan and pull from
 // one queue, and hypotheses come back in the order of the lines. [Choose] finds out which tensors of a graph take part.
 //
 //	ports, err := translate.Choose(g, graphdef.Infer(g), inputs, outputs)
@@ -20,8 +20,33 @@ import (
 	"github.com/tfq8/tfq8/tensor"
 )
 
-// DefaultBatch is the number of sentences in a batch where nothing else is asked for.
-const DefaultBatch = 32
+// Sort is the order in which sentences are cut into batches.
+type Sort int
+
+const (
+	// ByTokens takes the longest sentences first, by the ids that they are cut into.
+	ByTokens Sort = iota
+	// ByWords takes those of the most words first.
+	ByWords
+	// Unsorted keeps the order of the text.
+	Unsorted
+)
+
+// Packing says how sentences are cut into batches. The zero value packs by tokens.
+type Packing struct {
+	// Sentences is the number of sentences in a batch; 0: as many as Tokens allows.
+	Sentences int
+	// Tokens bounds a batch where Sentences does not: rows times the longest one. 0 is DefaultTokens. A sentence that is
+	// longer makes a batch of its own.
+	Tokens int
+	Sort   Sort
+	// Words has the number of words of each sentence, for ByWords.
+	Words []int
+}
+
+// DefaultTokens makes batches that fill the tiles of a decoder with four beams, and are small enough that few rows wait for the
+// longest translation.
+const DefaultTokens = 128
 
 // Lines splits a text at its line feeds; a carriage return before one belongs to it. What follows the last line feed is a
 // line if there is anything.
@@ -45,13 +70,9 @@ func Encode(m *text.Model, lines []string, eos int) [][]int {
 	return sentences
 }
 
-// Batches divides the sentences 0, 1, … of one or more parallel texts (source, target) into batches of size sentences, the
-// last one smaller: the longest first, by the longest side of each sentence, ties in the order of the text. A size of 0 is
-// DefaultBatch.
-func Batches(size int, texts ...[][]int) [][]int {
-	if size <= 0 {
-		size = DefaultBatch
-	}
+// Batches divides the sentences 0, 1, … of one or more parallel texts (source, target) into batches. The longest side of a
+// sentence counts; ties stay in the order of the text.
+func (p Packing) Batches(texts ...[][]int) [][]int {
 	if len(texts) == 0 {
 		return nil
 	}
@@ -63,8 +84,37 @@ func Batches(size int, texts ...[][]int) [][]int {
 			length[i] = max(length[i], len(t[i]))
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(length[b], length[a]) })
-	return slices.Collect(slices.Chunk(order, size))
+	key := length
+	switch {
+	case p.Sort == Unsorted:
+		key = nil
+	case p.Sort == ByWords && len(p.Words) == len(length):
+		key = p.Words
+	}
+	if key != nil {
+		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(key[b], key[a]) })
+	}
+	if p.Sentences > 0 {
+		return slices.Collect(slices.Chunk(order, p.Sentences))
+	}
+	budget := p.Tokens
+	if budget <= 0 {
+		budget = DefaultTokens
+	}
+	var batches [][]int
+	for first := 0; first < len(order); {
+		longest, end := length[order[first]], first+1
+		for ; end < len(order); end++ {
+			l := max(longest, length[order[end]])
+			if l*(end+1-first) > budget {
+				break
+			}
+			longest = l
+		}
+		batches = append(batches, order[first:end])
+		first = end
+	}
+	return batches
 }
 
 // Pad returns the chosen rows of sentences as a tensor [len(rows), longest] of dtype int32 or int64, filled up with pad.

@@ -58,11 +58,15 @@ func TestBatches(t *testing.T) {
 		got  [][]int
 		want string
 	}{
-		{Batches(2, source), "[[2 6] [0 3] [5 1] [4]]"}, // ties in the order of the text
-		{Batches(0, source), "[[2 6 0 3 5 1 4]]"},
-		{Batches(3, source, target), "[[4 2 6] [3 0 5] [1]]"},
-		{Batches(3), "[]"},
-		{Batches(3, nil), "[]"},
+		{Packing{Sentences: 2}.Batches(source), "[[2 6] [0 3] [5 1] [4]]"}, // ties in the order of the text
+		{Packing{}.Batches(source), "[[2 6 0 3 5 1 4]]"},
+		{Packing{Sentences: 3}.Batches(source, target), "[[4 2 6] [3 0 5] [1]]"},
+		{Packing{Tokens: 10}.Batches(source), "[[2 6] [0 3 5] [1 4]]"},
+		{Packing{Tokens: 4}.Batches(source), "[[2] [6] [0] [3] [5] [1 4]]"},
+		{Packing{Tokens: 6, Sort: Unsorted}.Batches(source), "[[0 1] [2] [3 4] [5] [6]]"},
+		{Packing{Sentences: 4, Sort: ByWords, Words: []int{1, 9, 1, 2, 3, 1, 1}}.Batches(source), "[[1 4 3 0] [2 5 6]]"},
+		{Packing{Sentences: 3}.Batches(), "[]"},
+		{Packing{Sentences: 3}.Batches(nil), "[]"},
 	} {
 		if got := fmt.Sprint(c.got); got != c.want {
 			t.Errorf("batches %s, want %s", got, c.want)

@@ -18,8 +18,8 @@ import (
 type Options struct {
 	// EOS ends hypotheses, Pad fills batches, BOS may begin hypotheses (negative: there is none).
 	EOS, Pad, BOS int
-	// Batch is the number of sentences in a batch; 0 is DefaultBatch.
-	Batch int
+	// Packing says how sentences are cut into batches.
+	Packing Packing
 	// Streams is the number of sessions that run batches side by side; 0 is one.
 	Streams int
 	// NBest is the number of hypotheses to return of each sentence; 0 is one.
@@ -80,7 +80,7 @@ type Result struct {
 // Warm runs the first of the batches that Translate would run once on every stream, so that buffers have their size and
 // caches are filled.
 func (t *Translator) Warm(ctx context.Context, sentences [][]int) error {
-	batches := Batches(t.opts.Batch, sentences)
+	batches := t.opts.Packing.Batches(sentences)
 	if len(batches) == 0 {
 		return nil
 	}
@@ -93,7 +93,7 @@ func (t *Translator) Warm(ctx context.Context, sentences [][]int) error {
 
 // Translate translates sentences: ids with eos at the end, as Encode returns them.
 func (t *Translator) Translate(ctx context.Context, sentences [][]int) (*Result, error) {
-	batches := Batches(t.opts.Batch, sentences)
+	batches := t.opts.Packing.Batches(sentences)
 	r := &Result{Hypotheses: make([][]Hypothesis, len(sentences))}
 	start := time.Now()
 	err := t.run(ctx, sentences, batches, func(batch []int, got [][]Hypothesis) {

@@ -119,8 +119,8 @@ func TestTranslateKeepsOrder(t *testing.T) {
 	for _, batch := range []int{0, 1, 2, 7, 100} {
 		for _, streams := range []int{0, 1, 3, 80} {
 			calls := 0
-			tr, err := New(g, p, Options{EOS: 1, BOS: -1, Batch: batch, Streams: streams, Progress: func(done, total int) {
-				if calls++; done != calls || total != len(Batches(batch, sentences)) {
+			tr, err := New(g, p, Options{EOS: 1, BOS: -1, Packing: Packing{Sentences: batch}, Streams: streams, Progress: func(done, total int) {
+				if calls++; done != calls || total != len(Packing{Sentences: batch}.Batches(sentences)) {
 					t.Errorf("progress %d of %d at call %d", done, total, calls)
 				}
 			}})
@@ -162,7 +162,7 @@ func TestTranslateNothing(t *testing.T) {
 
 func TestTranslateStops(t *testing.T) {
 	g, p := echo(t)
-	tr, err := New(g, p, Options{EOS: 1, Batch: 1, Streams: 2})
+	tr, err := New(g, p, Options{EOS: 1, Packing: Packing{Sentences: 1}, Streams: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
