@@ -253,22 +253,47 @@ func encodeStrings(list []string) (descr string, data []byte, err error) {
 	return fmt.Sprintf("<U%d", runes), data, nil
 }
 
-// ReadArchive returns the arrays of a .npz file in the archive's order.
+// ReadArchive returns the arrays of a .npz file in the archive's order. Its members must not share bytes of the file, so that
+// they take at most 1,032 times as much memory, which is what deflate's best compression gives.
 func ReadArchive(path string) ([]Array, error) {
-	z, err := zip.OpenReader(path)
+	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("npy: %s: %w", path, err)
+		return nil, fmt.Errorf("npy: %w", err)
 	}
-	defer z.Close()
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("npy: %w", err)
+	}
+	list, err := readArchive(f, info.Size())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return list, nil
+}
+
+// readArchive reads an archive of size bytes.
+func readArchive(r io.ReaderAt, size int64) ([]Array, error) {
+	z, err := zip.NewReader(r, size)
+	if err != nil {
+		return nil, fmt.Errorf("npy: %w", err)
+	}
+	rest := uint64(size)
+	for _, f := range z.File {
+		if f.CompressedSize64 > rest {
+			return nil, fmt.Errorf("npy: member %q: the members claim more bytes than the file has", f.Name)
+		}
+		rest -= f.CompressedSize64
+	}
 	var list []Array
 	for _, f := range z.File {
 		name, ok := strings.CutSuffix(f.Name, ".npy")
 		if !ok {
-			return nil, fmt.Errorf("%s: npy: member %q is not a .npy file", path, f.Name)
+			return nil, fmt.Errorf("npy: member %q is not a .npy file", f.Name)
 		}
 		t, err := readMember(f)
 		if err != nil {
-			return nil, fmt.Errorf("%s: member %q: %w", path, f.Name, err)
+			return nil, fmt.Errorf("member %q: %w", f.Name, err)
 		}
 		list = append(list, Array{Name: name, Tensor: t})
 	}
