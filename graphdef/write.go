@@ -199,6 +199,9 @@ func (g *Graph) appendFunction(b []byte, f *Function) ([]byte, error) {
 		}
 	}
 	for _, n := range f.Rets {
+		if len(n.inputs) != 1 {
+			return nil, n.Errorf("is the result of function %q, but an op with %d inputs, want a _Retval with one", f.Name, len(n.inputs))
+		}
 		b = appendStringEntry(b, functionRet, resultName(n), spell(n.inputs[0]))
 	}
 	if fault != nil {

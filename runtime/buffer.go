@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/bits"
 	"unsafe"
+
+	"github.com/tfq8/tfq8/tensor"
 )
 
 // buffer is a block of memory that holds the elements of one or more slots (views share it).
@@ -99,15 +101,34 @@ const stringBytes = 16
 // allow reports whether n elements of each bytes may be allocated outside the arena, for strings: at most what the bound
 // leaves, and nothing that no machine has.
 func (a *arena) allow(n, each int) error {
-	limit := int64(1) << 36
-	if a.max > 0 {
-		limit = a.max - a.inUse
-	}
+	limit := a.most()
 	if n < 0 || each < 0 || n > 0 && int64(each) > limit/int64(n) {
 		need := float64(n) * float64(each)
 		return &LimitError{int64(min(need, math.MaxInt64/2)), limit}
 	}
 	return nil
+}
+
+// allowEmpty bounds the dimensions of a tensor without elements. Evaluators may keep a number for each row even though none
+// has an element, and go through all of them, so they count as if they took memory.
+func (a *arena) allowEmpty(shape tensor.Shape) error {
+	need := 8.0
+	for _, d := range shape {
+		need *= float64(max(d, 1))
+	}
+	if limit := a.most(); need > float64(limit) {
+		return fmt.Errorf("shape %v has no elements, but its other dimensions are too large: %w", shape.Clone(),
+			&LimitError{int64(min(need, math.MaxInt64/2)), limit})
+	}
+	return nil
+}
+
+// most is what allow lets pass.
+func (a *arena) most() int64 {
+	if a.max > 0 {
+		return a.max - a.inUse
+	}
+	return 1 << 36
 }
 
 // release gives one reference of b back.

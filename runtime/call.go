@@ -68,6 +68,11 @@ func (c *call) allocOver(i int, d tensor.DType, shape tensor.Shape, over uint64)
 	if len(shape) > maxRank {
 		return nil, fmt.Errorf("result has %d dimensions, want at most %d", len(shape), maxRank)
 	}
+	if n == 0 {
+		if err := c.s.arena.allowEmpty(shape); err != nil {
+			return nil, err
+		}
+	}
 	if d.Size() == 0 {
 		if err := c.s.arena.allow(n, stringBytes); err != nil {
 			return nil, err

@@ -51,6 +51,8 @@ type compiler struct {
 	empty    int32    // a constant slot that nothing reads, -1 until it is needed
 	missing  missing  // nodes whose ops have no evaluator
 	calls    []string // functions being inlined, to refuse recursion
+	inlined  int      // nodes of the calls so far
+	made     int64    // bytes of the constants that the graph does not spell out
 
 	functions map[string]*graphdef.Function // the library
 }
@@ -292,6 +294,9 @@ func (sc *scope) emitNode(n *graphdef.Node, b *block) error {
 	case op == "Const" && !sc.controlsMayDie(n):
 		t, err := n.Tensor("value")
 		if err != nil {
+			return n.Errorf("%w", err)
+		}
+		if err := sc.c.allowConst(n, t); err != nil {
 			return n.Errorf("%w", err)
 		}
 		sc.slots[n.Out(0)] = sc.c.constSlot(t)

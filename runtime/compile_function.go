@@ -12,6 +12,10 @@ import (
 // maxCallDepth bounds how deep functions call each other; recursion is refused before it is reached.
 const maxCallDepth = 200
 
+// maxInlined bounds the nodes of all calls together: functions of a few nodes each, which call the next one twice, are as many
+// as there are atoms.
+const maxInlined = 1 << 18
+
 // isCall reports whether n calls one function with all its inputs.
 func (c *compiler) isCall(n *graphdef.Node) bool {
 	switch n.Op() {
@@ -53,6 +57,9 @@ func (sc *scope) inline(n *graphdef.Node, name string, args []int32, b *block) (
 	}
 	if len(args) != len(f.Args) {
 		return nil, n.Errorf("function %q takes %d arguments, have %d", name, len(f.Args), len(args))
+	}
+	if sc.c.inlined += len(f.Body.Nodes()); sc.c.inlined > maxInlined {
+		return nil, n.Errorf("function %q: the calls of the graph come to more than %d nodes", name, maxInlined)
 	}
 	sc.c.calls = append(sc.c.calls, name)
 	defer func() { sc.c.calls = sc.c.calls[:len(sc.c.calls)-1] }()
@@ -216,8 +223,12 @@ func unchangedArgs(f *graphdef.Function) map[int]bool {
 		return same
 	}
 	for i, r := range f.Rets {
+		if r.NumInputs() != 1 {
+			continue
+		}
 		o := r.Input(0)
-		for passThrough[o.Node.Op()] && o.Node.NumInputs() == 1 && len(o.Node.Controls()) == 0 {
+		// Nodes that feed each other in a circle end no walk.
+		for steps := len(f.Body.Nodes()); steps > 0 && passThrough[o.Node.Op()] && o.Node.NumInputs() == 1 && len(o.Node.Controls()) == 0; steps-- {
 			o = o.Node.Input(0)
 		}
 		same[i] = o.Node == f.Args[i]

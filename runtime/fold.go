@@ -18,6 +18,28 @@ func (c *compiler) foldConstants(b *block) {
 	c.foldBlock(b, s)
 }
 
+// makes counts n bytes of constants that the graph does not spell out; false where all of them would be more than a session may
+// have.
+func (c *compiler) makes(n int64) bool {
+	if c.opts.MaxBytes > 0 && n > c.opts.MaxBytes-c.made {
+		return false
+	}
+	c.made += n
+	return true
+}
+
+// allowConst checks the value of Const n: a few bytes of a file may stand for many equal elements.
+func (c *compiler) allowConst(n *graphdef.Node, t *tensor.Tensor) error {
+	if t.Len() == 0 {
+		return (&arena{max: c.opts.MaxBytes}).allowEmpty(t.Shape())
+	}
+	a, _ := n.Attr("value")
+	if a.Stored() == nil && len(a.Wire()) < len(t.Bytes()) && !c.makes(int64(len(t.Bytes()))) {
+		return &LimitError{c.made + int64(len(t.Bytes())), c.opts.MaxBytes}
+	}
+	return nil
+}
+
 func (c *compiler) foldBlock(b *block, s *Session) {
 	kept := b.steps[:0]
 	for i := range b.steps {
@@ -61,6 +83,13 @@ func (c *compiler) fold(st *step, s *Session) bool {
 	}
 	s.call.st = &local
 	if err := st.eval(&s.call); err != nil {
+		return false
+	}
+	var made int64
+	for _, slot := range local.out {
+		made += int64(len(s.values[slot].t.Bytes()))
+	}
+	if !c.makes(made) {
 		return false
 	}
 	for i, slot := range local.out {

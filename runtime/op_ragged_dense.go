@@ -201,12 +201,10 @@ func fillRows(t, value *tensor.Tensor, inner tensor.Shape) error {
 
 // place returns the row of the result, of the dimensions of shape that are ragged, for each value; -1 for none.
 func place(rows int, partitions []partition, shape tensor.Shape) []int {
-	at := make([]int, rows)
+	// Rows beyond those of the result have no place; how many there are, the first dimension says, whatever the values.
+	at := make([]int, min(rows, shape[0]))
 	for i := range at {
 		at[i] = i
-		if i >= shape[0] {
-			at[i] = -1
-		}
 	}
 	for d, p := range partitions {
 		width := shape[d+1]
@@ -219,7 +217,7 @@ func place(rows int, partitions []partition, shape tensor.Shape) []int {
 				column = 0
 			}
 			next[k] = -1
-			if at[row] >= 0 && column < width {
+			if row < len(at) && at[row] >= 0 && column < width {
 				next[k] = at[row]*width + column
 			}
 		}

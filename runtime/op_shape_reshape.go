@@ -77,6 +77,11 @@ func reshapeOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 		if err != nil {
 			return err
 		}
+		if x.Len() == 0 {
+			if err := c.s.arena.allowEmpty(shape); err != nil {
+				return err
+			}
+		}
 		c.view(0, 0, x.DType(), shape)
 		return nil
 	}, nil

@@ -125,6 +125,11 @@ func (s *Session) feed(feeds map[string]*tensor.Tensor) error {
 		if !f.shape.Accepts(t.Shape()) {
 			return fmt.Errorf("run: feed %q: have shape %v, want %v", f.name, t.Shape(), f.shape)
 		}
+		if t.Len() == 0 {
+			if err := s.arena.allowEmpty(t.Shape()); err != nil {
+				return fmt.Errorf("run: feed %q: %w", f.name, err)
+			}
+		}
 		s.values[f.slot].t, s.values[f.slot].rep = *t, repeat{}
 	}
 	if len(feeds) > len(s.plan.feeds) {
