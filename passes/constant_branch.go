@@ -56,14 +56,18 @@ type branch struct {
 	taken int
 }
 
-// possible reports whether the conditional can go: nobody asks for what is never computed, each Merge has one input left, and
-// no node of a loop would lose what ties it to its frame.
+// possible reports whether the conditional can go: there is something to take, nobody asks for what is never computed, each
+// Merge has one input left, and no node of a loop would lose what ties it to its frame.
 func (b *branch) possible() bool {
+	// Else a Switch stays whose dead branch alone is read, by a Merge that belongs to no conditional, and is found again for ever.
+	if len(b.c.Merges) == 0 && !slices.ContainsFunc(b.c.Switches, b.read) {
+		return false
+	}
 	if slices.ContainsFunc(b.c.Branches[1-b.taken], b.s.fixed) {
 		return false
 	}
 	for _, m := range b.c.Merges {
-		if _, ok := b.live(m); !ok || b.s.fixed(m) && len(m.UsesOf(1)) > 0 {
+		if _, ok := b.live(m); !ok || b.s.fixed(m) && (len(m.UsesOf(1)) > 0 || b.s.wanted(m.Out(1))) {
 			return false
 		}
 	}
@@ -71,6 +75,13 @@ func (b *branch) possible() bool {
 		in := sw.Input(0).Node
 		floats := in.NumInputs() == 0 && len(in.Controls()) == 0
 		return b.s.fixed(sw) || sw.Op() != "Switch" || floats && b.c.Region.Kind == flow.KindLoop
+	})
+}
+
+// read reports whether something reads the taken branch of sw or waits for sw.
+func (b *branch) read(sw *graphdef.Node) bool {
+	return slices.ContainsFunc(sw.Users(), func(u graphdef.Use) bool {
+		return u.Input == graphdef.ControlInput || u.Node.Input(u.Input).Index == b.taken
 	})
 }
 

@@ -46,6 +46,15 @@ func (s *scope) fixed(n *graphdef.Node) bool {
 	return s.env.isFixed(n)
 }
 
+// wanted reports whether o is an output of the graph or an input.
+func (s *scope) wanted(o graphdef.Output) bool {
+	if s.fn != nil {
+		return false
+	}
+	s.env.follow(s.g)
+	return slices.Contains(s.env.Outputs, o) || slices.Contains(s.env.Inputs, o)
+}
+
 // fed reports whether n's value may come from outside.
 func (s *scope) fed(n *graphdef.Node) bool {
 	switch n.Op() {
