@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -91,6 +92,44 @@ func runMutated(t *testing.T, c *cases.Case, r *rand.Rand) {
 	if d := time.Since(start); d > patience {
 		t.Errorf("%s %s ran for %v\n%s", c.Name, opts.Fetches, d, graphdef.Format(only(g, nodes)))
 	}
+}
+
+// FuzzCompileBytes reads arbitrary bytes as a graph and runs all of it that nothing else reads.
+func FuzzCompileBytes(f *testing.F) {
+	files, err := filepath.Glob(filepath.Join(recorded, "*", "*.pb"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		// Small files: the fuzzer cuts and joins them, and finds more in them than in large ones.
+		if b, err := os.ReadFile(file); err == nil && len(b) < 800 {
+			f.Add(b)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		g, err := graphdef.Read(b)
+		if err != nil {
+			return
+		}
+		opts := runtime.CompileOptions{MaxBytes: 1 << 26, Feeds: []string{}}
+		for _, n := range g.Nodes() {
+			if outs, err := n.NumOutputs(); err == nil && outs > 0 && len(n.Users()) == 0 && len(opts.Fetches) < 100 {
+				opts.Fetches = append(opts.Fetches, n.Name())
+			}
+		}
+		p, err := runtime.Compile(g, opts)
+		if err != nil {
+			return
+		}
+		const patience = 10 * time.Second
+		ctx, cancel := context.WithTimeout(context.Background(), patience/10)
+		defer cancel()
+		start := time.Now()
+		p.NewSession().Run(ctx, nil)
+		if d := time.Since(start); d > patience {
+			t.Errorf("ran for %v", d)
+		}
+	})
 }
 
 // only removes all other nodes of g, for a message.
