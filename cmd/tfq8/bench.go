@@ -53,7 +53,7 @@ what padding and finished sentences cost in a batch is above it.
 		ValidArgsFunction: completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.paths = args
-			ctx, cancel := o.context(cmd.Context())
+			ctx, cancel := o.context(cmd.Context(), s)
 			defer cancel()
 			return runBench(ctx, s, &o)
 		},
@@ -198,7 +198,7 @@ func (b *benchRun) open(path string) (*benched, error) {
 		return nil, err
 	}
 	r := &benched{path: path}
-	opts := runtime.CompileOptions{Kernels: b.set, MaxBytes: int64(b.o.maxBytes)}
+	opts := runtime.CompileOptions{Kernels: b.set, MaxBytes: b.o.streamBytes(b.streams)}
 	if b.o.source != "" {
 		err = b.loadText(m, r, &opts)
 	} else {

@@ -43,7 +43,7 @@ Exit codes: 0 all passed, 1 an answer is off, 2 a case could not be run.`,
 		Args:              positional(1, -1, "[MODEL] CASE.pb..."),
 		ValidArgsFunction: completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := o.context(cmd.Context())
+			ctx, cancel := o.context(cmd.Context(), s)
 			defer cancel()
 			return runCheck(ctx, s, args, &o)
 		},
@@ -81,7 +81,7 @@ type checkedOutput struct {
 }
 
 func runCheck(ctx context.Context, s *streams, args []string, o *checkOptions) error {
-	c := &checker{maxBytes: int64(o.maxBytes), plans: map[string]*runtime.Plan{}}
+	c := &checker{maxBytes: o.streamBytes(1), plans: map[string]*runtime.Plan{}}
 	var err error
 	if c.opts.Kernels, err = o.set(); err != nil {
 		return err

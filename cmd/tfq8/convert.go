@@ -64,7 +64,7 @@ computes products of two activations in INT8 and keeps decoder caches as codes.
 		Args:              positional(1, 1, "MODEL"),
 		ValidArgsFunction: completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := o.context(cmd.Context())
+			ctx, cancel := o.context(cmd.Context(), s)
 			defer cancel()
 			return runConvert(ctx, s, args[0], &o)
 		},
@@ -195,7 +195,7 @@ func (c *conversion) prepare(path string) error {
 	if c.opts.Threads, err = c.numThreads(); err != nil {
 		return err
 	}
-	c.opts.ReduceRange, c.opts.MaxBytes = c.reduceRange, int64(c.maxBytes)
+	c.opts.ReduceRange, c.opts.MaxBytes = c.reduceRange, c.streamBytes(c.opts.Threads)
 	if c.m, err = c.s.openModel(path, c.modelFlags.options()); err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ Tokens are those of the best hypotheses, the end of sentence included.`,
 		Args:              positional(1, 1, "MODEL"),
 		ValidArgsFunction: completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := o.context(cmd.Context())
+			ctx, cancel := o.context(cmd.Context(), s)
 			defer cancel()
 			return runEval(ctx, s, args[0], &o)
 		},

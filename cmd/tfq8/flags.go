@@ -32,7 +32,8 @@ func (f *computeFlags) add(cmd *cobra.Command) {
 		tiers = append(tiers, t.String())
 	}
 	cmd.Flags().StringVar(&f.tier, "kernels", "auto", "`tier` of kernels to compute with: "+strings.Join(tiers, ", "))
-	cmd.Flags().Var(&f.maxBytes, "max-bytes", "most memory of the tensors of one stream, such as 2GiB (default: no bound)")
+	f.maxBytes = unset
+	cmd.Flags().Var(&f.maxBytes, "max-bytes", "most memory of the tensors of one stream, such as 2GiB, 0 for no bound (default: three quarters of all memory, shared by the streams)")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "stop after this time, such as 30s (default: never)")
 	complete(cmd, "kernels", tiers...)
 }
@@ -57,12 +58,17 @@ func (f *computeFlags) numThreads() (int, error) {
 	return goruntime.GOMAXPROCS(0), nil
 }
 
-// context returns ctx bounded by --timeout.
-func (f *computeFlags) context(ctx context.Context) (context.Context, context.CancelFunc) {
+// context returns ctx bounded by --timeout, after which the program ends even if the verb does not.
+func (f *computeFlags) context(ctx context.Context, s *streams) (context.Context, context.CancelFunc) {
 	if f.timeout <= 0 {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("not done after --timeout %v", f.timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("not done after --timeout %v", f.timeout))
+	forget := s.endAfter(ctx)
+	return ctx, func() {
+		forget()
+		cancel()
+	}
 }
 
 // formFlags choose a part of a model that has several: a SavedModel.
@@ -167,9 +173,12 @@ func completeNodes(inputs bool) cobra.CompletionFunc {
 // byteSize is a flag of bytes: a number with an optional unit, such as 500MB or 2GiB.
 type byteSize int64
 
+// unset is the byteSize of a flag that was not given.
+const unset byteSize = -1
+
 // String formats the size as plain bytes; empty for none.
 func (b *byteSize) String() string {
-	if *b == 0 {
+	if *b <= 0 {
 		return ""
 	}
 	return strconv.FormatInt(int64(*b), 10)

@@ -10,7 +10,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // Exit codes.
@@ -34,6 +36,41 @@ type streams struct {
 	err io.Writer
 	// quiet and verbose are the flags -q and -v.
 	quiet, verbose bool
+	// overdue gets the error with which the program ends without its verb; see endAfter.
+	overdue chan error
+	mu      sync.Mutex
+	temps   []string // files and directories that are renamed when they are whole
+}
+
+// grace is how long a verb that was stopped may go on: what it computes stops between two steps, and one may be very long.
+const grace = 3 * time.Second
+
+// endAfter makes the program end soon after ctx is done, whether its verb does or not, unless forget is called before.
+func (s *streams) endAfter(ctx context.Context) (forget func() bool) {
+	return context.AfterFunc(ctx, func() {
+		time.AfterFunc(grace, func() {
+			select {
+			case s.overdue <- context.Cause(ctx):
+			default:
+			}
+		})
+	})
+}
+
+// unfinished notes a path to remove where the program ends without its verb.
+func (s *streams) unfinished(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.temps = append(s.temps, path)
+}
+
+// abandon removes what the verb has begun to write.
+func (s *streams) abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, path := range s.temps {
+		os.RemoveAll(path) // nothing is there any more where the file was finished
+	}
 }
 
 // note prints a line for people on the error stream, unless -q was given.
@@ -76,15 +113,23 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		case <-ctx.Done():
 		}
 	}()
-	s := &streams{in: stdin, out: bufio.NewWriterSize(stdout, 1<<16), err: stderr}
+	s := &streams{in: stdin, out: bufio.NewWriterSize(stdout, 1<<16), err: stderr, overdue: make(chan error, 1)}
+	defer s.endAfter(ctx)()
 	cmd := newRootCmd(s)
 	cmd.SetArgs(args)
 	cmd.SetIn(s.in)
 	cmd.SetOut(s.out)
 	cmd.SetErr(s.err)
-	err := cmd.ExecuteContext(ctx)
-	if flushErr := s.out.Flush(); flushErr != nil && (err == nil || errors.Is(err, errNegative)) {
-		err = fmt.Errorf("writing results: %w", flushErr)
+	done := make(chan error, 1)
+	go func() { done <- cmd.ExecuteContext(ctx) }()
+	var err error
+	select {
+	case err = <-done:
+		if flushErr := s.out.Flush(); flushErr != nil && (err == nil || errors.Is(err, errNegative)) {
+			err = fmt.Errorf("writing results: %w", flushErr)
+		}
+	case err = <-s.overdue:
+		s.abandon()
 	}
 	switch {
 	case err == nil:

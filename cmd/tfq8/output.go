@@ -58,6 +58,7 @@ func (s *streams) create(path string, inputs ...string) (*outputFile, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.unfinished(f.Name())
 	return &outputFile{Writer: bufio.NewWriterSize(f, 1<<20), path: target, file: f}, nil
 }
 

@@ -51,6 +51,7 @@ func (s *streams) createModel(path string, inputs ...string) (*modelOutput, erro
 	}
 	dir := filepath.Clean(path)
 	temp := filepath.Join(filepath.Dir(dir), fmt.Sprintf(".%s.%d.tmp", filepath.Base(dir), os.Getpid()))
+	s.unfinished(temp)
 	return &modelOutput{path: path, temp: temp}, nil
 }
 

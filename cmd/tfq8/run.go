@@ -74,7 +74,7 @@ type fetched struct {
 }
 
 func runRun(ctx context.Context, s *streams, o *runOptions) error {
-	ctx, cancel := o.context(ctx)
+	ctx, cancel := o.context(ctx, s)
 	defer cancel()
 	if o.path == "-" && slices.ContainsFunc(o.feeds, func(f string) bool { return strings.HasSuffix(f, "=-") }) {
 		return errors.New("the model and a feed cannot both come from standard input")
@@ -128,7 +128,7 @@ func (o *runOptions) compute(ctx context.Context, s *streams, m *model, feeds []
 	if _, err := o.numThreads(); err != nil {
 		return nil, err
 	}
-	opts := runtime.CompileOptions{Fetches: names(fetches), Kernels: set, MaxBytes: int64(o.maxBytes)}
+	opts := runtime.CompileOptions{Fetches: names(fetches), Kernels: set, MaxBytes: o.streamBytes(1)}
 	values := map[string]*tensor.Tensor{}
 	var fed []graphdef.Output
 	for _, f := range feeds {

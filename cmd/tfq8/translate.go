@@ -121,7 +121,7 @@ func (f *translatorFlags) open(s *streams, path string, opts translate.Options) 
 	t.wait = s.newProgress("translating")
 	opts.EOS, opts.Pad, opts.BOS = f.eos, f.pad, f.bos
 	opts.Packing.Sentences, opts.Streams = f.batch, t.streams
-	opts.Kernels, opts.MaxBytes = t.kernels, int64(f.maxBytes)
+	opts.Kernels, opts.MaxBytes = t.kernels, f.streamBytes(t.streams)
 	opts.Progress = t.wait.at
 	if t.Translator, err = translate.New(m.graph, ports, opts); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -200,7 +200,7 @@ score and a tab before each. With --json each sentence is one line of JSON.`,
 		Args:              positional(1, 1, "MODEL"),
 		ValidArgsFunction: completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := o.context(cmd.Context())
+			ctx, cancel := o.context(cmd.Context(), s)
 			defer cancel()
 			return runTranslate(ctx, s, args[0], &o)
 		},

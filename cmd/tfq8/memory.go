@@ -1,0 +1,20 @@
+package main
+
+import "github.com/KimMachineGun/automemlimit/memlimit"
+
+// streamBytes returns the most memory that each of so many streams may take: --max-bytes, or else its share of three quarters
+// of the memory that the machine or the container has, so that a graph that asks for more ends in an error, not the process.
+// 0 is no bound.
+func (f *computeFlags) streamBytes(streams int) int64 {
+	if f.maxBytes != unset {
+		return int64(f.maxBytes)
+	}
+	have, err := memlimit.FromSystem()
+	if limit, limitErr := memlimit.FromCgroup(); limitErr == nil && (err != nil || limit < have) {
+		have, err = limit, nil
+	}
+	if err != nil {
+		return 0 // nobody knows
+	}
+	return int64(have / 4 * 3 / uint64(max(streams, 1)))
+}
