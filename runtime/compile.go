@@ -22,6 +22,7 @@ func Compile(g *graphdef.Graph, opts CompileOptions) (*Plan, error) {
 		kernels:  opts.Kernels,
 		constOf:  map[int32]*tensor.Tensor{},
 		mayDie:   map[int32]bool{},
+		aliveIf:  map[int32]conditions{},
 		observed: map[string]bool{},
 		empty:    -1,
 	}
@@ -46,6 +47,7 @@ type compiler struct {
 	numSlots int
 	constOf  map[int32]*tensor.Tensor // slots whose value is known
 	mayDie   map[int32]bool           // slots that can be dead when the step that reads them comes
+	aliveIf  map[int32]conditions     // exactly when slots of mayDie are alive, where that is known
 	observed map[string]bool          // canonical names still to be matched with a value
 	packer   *packer
 	empty    int32    // a constant slot that nothing reads, -1 until it is needed
@@ -458,15 +460,25 @@ func (sc *scope) markDeath(n *graphdef.Node, st *step) {
 			}
 		}
 	}
-	if st.mayDie || isSwitch {
-		for _, o := range st.out {
-			sc.c.mayDie[o] = true
-		}
-		if len(st.out) == 0 {
-			t := sc.c.newSlot()
-			st.out = []int32{t}
-			sc.tokens[n] = t
-			sc.c.mayDie[t] = true
+	if !st.mayDie && !isSwitch {
+		return
+	}
+	when := sc.c.aliveWhen(st)
+	if st.merge && when != nil && len(when) == 0 {
+		return // one of its inputs is alive always
+	}
+	if len(st.out) == 0 {
+		t := sc.c.newSlot()
+		st.out = []int32{t}
+		sc.tokens[n] = t
+	}
+	for i, o := range st.out {
+		sc.c.mayDie[o] = true
+		switch {
+		case !isSwitch:
+			sc.c.aliveIf[o] = when
+		case n.Op() != "_SwitchN":
+			sc.c.aliveIf[o] = when.and(conditions{st.in[1]: i == 1})
 		}
 	}
 }
