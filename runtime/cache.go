@@ -4,21 +4,21 @@ import (
 	"github.com/tfq8/tfq8/tensor"
 )
 
-// rowCache is the value of a tensor [rows, heads, time, depth] that a loop extends along time and whose rows it reorders: the
-// keys or values that a decoder has seen. Rows belong to groups, the beams of a sentence. What several beams of a group have
+// rowCache is the value of a tensor that a loop extends along time and whose rows it reorders: the keys or values that a decoder
+// has seen. Rows belong to groups, the beams of a sentence. What several beams of a group have
 // in common, since they descend from one hypothesis, is stored once: a group has entries, each the [heads, depth] of one time
 // step, and a row is a list of them. Extending writes the new entries alone; reordering changes lists, and closes the gaps
 // that entries leave which no row reads any more.
 type rowCache struct {
-	dtype              tensor.DType
-	rows, heads, depth int
-	time               int
-	beams              int     // rows of a group
-	buf                *buffer // [groups, heads, room, depth]
-	room               int     // entries that a group has memory for
-	used               []int32 // entries of each group
-	lists              []int32 // [rows, listRoom]: the entries of each row, ascending
-	listRoom           int
+	cacheDims
+	dtype    tensor.DType
+	refs     int     // slots that hold it
+	beams    int     // rows of a group
+	buf      *buffer // [groups, heads, room, depth]
+	room     int     // entries that a group has memory for
+	used     []int32 // entries of each group
+	lists    []int32 // [rows, listRoom]: the entries of each row, ascending
+	listRoom int
 	// history is equal for two caches that went through the same steps: their lists are then equal too.
 	history uint64
 	// wild is set once a value came in that is not finite: 0 times such a value is not 0.
@@ -26,6 +26,39 @@ type rowCache struct {
 
 	old  []int32 // scratch of reorder
 	live []int32
+}
+
+// cacheDims are the dimensions of what a rowCache holds: elements in the order [rows, heads, time, depth] or, with timeFirst,
+// [rows, time, heads, depth].
+type cacheDims struct {
+	rows, heads, time, depth int
+	timeFirst                bool
+}
+
+// cacheDimsOf reads shape as the dimensions of a cache that grows along axis: one of rank 3 has one head.
+func cacheDimsOf(shape tensor.Shape, axis int) (d cacheDims, ok bool) {
+	if axis < 0 {
+		axis += len(shape)
+	}
+	switch {
+	case len(shape) == 4 && axis == 2:
+		d = cacheDims{rows: shape[0], heads: shape[1], time: shape[2], depth: shape[3]}
+	case len(shape) == 4 && axis == 1:
+		d = cacheDims{rows: shape[0], heads: shape[2], time: shape[1], depth: shape[3], timeFirst: true}
+	case len(shape) == 3 && axis == 1:
+		d = cacheDims{rows: shape[0], heads: 1, time: shape[1], depth: shape[2], timeFirst: true}
+	default:
+		return d, false
+	}
+	return d, d.rows > 0 && d.heads > 0 && d.depth > 0
+}
+
+// place returns where the entry of a row, head and time begins, counted in entries.
+func (d *cacheDims) place(row, head, time int) int {
+	if d.timeFirst {
+		return (row*d.time+time)*d.heads + head
+	}
+	return (row*d.heads+head)*d.time + time
 }
 
 // groups returns the number of groups.
@@ -43,38 +76,38 @@ func (h *rowCache) head(group, head int) []byte {
 	return h.buf.mem[(group*h.heads+head)*h.room*w:][:int(h.used[group])*w]
 }
 
-// accepts reports whether t can be appended.
-func (h *rowCache) accepts(t *tensor.Tensor) bool {
-	s := t.Shape()
-	return len(s) == 4 && t.DType() == h.dtype && s[0] == h.rows && s[1] == h.heads && s[3] == h.depth
+// matches reports whether h holds what d describes: all but the time is compared, and a single head of d may be all of h's.
+func (h *rowCache) matches(d cacheDims) bool {
+	if d.rows != h.rows || d.timeFirst != h.timeFirst {
+		return false
+	}
+	return d.heads == h.heads && d.depth == h.depth || d.heads == 1 && d.timeFirst && d.depth == h.heads*h.depth
 }
 
-// load makes h a copy of t, [rows, heads, time, depth], in groups of beams rows.
-func (h *rowCache) load(a *arena, t *tensor.Tensor, beams int) error {
-	s := t.Shape()
-	h.dtype, h.rows, h.heads, h.depth, h.beams = t.DType(), s[0], s[1], s[3], beams
-	h.time, h.history, h.wild = 0, uint64(s[0]), false
+// load makes h a copy of the elements mem, in groups of beams rows.
+func (h *rowCache) load(a *arena, dtype tensor.DType, mem []byte, d cacheDims, beams int) error {
 	h.free(a)
+	h.cacheDims, h.dtype, h.beams = d, dtype, beams
+	h.time, h.history, h.wild = 0, uint64(d.rows), false
 	h.used = growInts(h.used, h.groups())
 	clear(h.used)
-	return h.extend(a, t)
+	return h.extend(a, mem, d.time)
 }
 
-// extend appends t, [rows, heads, steps, depth], along time.
-func (h *rowCache) extend(a *arena, t *tensor.Tensor) error {
-	steps := t.Shape()[2]
+// extend appends the elements mem, steps along time.
+func (h *rowCache) extend(a *arena, mem []byte, steps int) error {
 	if err := h.reserve(a, steps); err != nil {
 		return err
 	}
-	w, src := h.width(), t.Bytes()
+	w, src := h.width(), h.cacheDims
+	src.time = steps
 	for row := range h.rows {
 		group, beam := row/h.beams, row%h.beams
 		first := int(h.used[group]) + beam
 		for head := range h.heads {
 			dst := h.buf.mem[((group*h.heads+head)*h.room+first)*w:]
-			from := src[(row*h.heads+head)*steps*w:]
 			for i := range steps {
-				copy(dst[i*h.beams*w:][:w], from[i*w:][:w])
+				copy(dst[i*h.beams*w:][:w], mem[src.place(row, head, i)*w:][:w])
 			}
 		}
 		list := h.lists[row*h.listRoom+h.time:]
@@ -142,31 +175,38 @@ func (h *rowCache) grow(a *arena, room int) error {
 	return nil
 }
 
-// reorder makes row i what row parents[i] was, for every i. All parents lie in the group of their row.
-func (h *rowCache) reorder(parents []int32) {
-	for g := range h.groups() {
-		first := g * h.beams
-		moved := false
-		for b, p := range parents[first:][:h.beams] {
-			moved = moved || int(p) != first+b
+// reorder gives each group beams rows: row i becomes what row parents[i] was. All parents lie in the group of their row.
+func (h *rowCache) reorder(parents []int32, beams int) {
+	before, groups := h.beams, h.groups()
+	h.old = append(h.old[:0], h.lists[:h.rows*h.listRoom]...)
+	h.rows, h.beams = groups*beams, beams
+	if need := h.rows * h.listRoom; need > len(h.lists) {
+		h.lists = make([]int32, need)
+	}
+	for g := range groups {
+		own := parents[g*beams:][:beams]
+		moved := before != beams
+		for b, p := range own {
+			moved = moved || int(p) != g*beams+b
 		}
 		if moved {
-			h.reorderGroup(g, parents[first:][:h.beams])
+			h.reorderGroup(g, own)
 		}
 	}
+	h.note(uint64(beams))
 	for _, p := range parents {
 		h.note(uint64(p))
 	}
 }
 
+// reorderGroup makes the lists of a group those that its parents had in h.old, and closes the gaps between its entries.
 func (h *rowCache) reorderGroup(g int, parents []int32) {
 	first, n := g*h.beams, int(h.used[g])
-	h.old = append(h.old[:0], h.lists[first*h.listRoom:][:h.beams*h.listRoom]...)
 	h.live = growInts(h.live, n)
 	clear(h.live)
 	for b, p := range parents {
 		list := h.list(first + b)
-		copy(list, h.old[(int(p)-first)*h.listRoom:])
+		copy(list, h.old[int(p)*h.listRoom:])
 		for _, e := range list {
 			h.live[e] = 1
 		}
@@ -216,37 +256,57 @@ func (h *rowCache) next(e, n, kept int) int {
 	return kept
 }
 
-// store writes h to dst, [rows, heads, time, depth].
+// store writes the elements to dst, in order.
 func (h *rowCache) store(dst []byte) {
 	w := h.width()
 	for row := range h.rows {
+		list := h.list(row)
 		for head := range h.heads {
-			if h.time == 0 {
-				continue
-			}
-			mem := h.head(row/h.beams, head)
-			for _, e := range h.list(row) {
-				copy(dst[:w], mem[int(e)*w:])
-				dst = dst[w:]
+			for i, e := range list {
+				from := h.buf.mem[((row/h.beams*h.heads+head)*h.room+int(e))*w:]
+				copy(dst[h.place(row, head, i)*w:][:w], from)
 			}
 		}
 	}
 }
 
-// tensor returns h as a tensor of its own.
-func (h *rowCache) tensor() *tensor.Tensor {
-	t := tensor.New(h.dtype, tensor.Shape{h.rows, h.heads, h.time, h.depth})
+// tensor returns what h holds as a tensor of its own, of the given shape.
+func (h *rowCache) tensor(shape tensor.Shape) *tensor.Tensor {
+	t := tensor.New(h.dtype, shape.Clone())
 	h.store(t.Bytes())
 	return t
 }
 
 // regroup changes the number of rows of a group.
 func (h *rowCache) regroup(a *arena, beams int) error {
-	wild, t := h.wild, h.tensor()
-	err := h.load(a, t, beams)
+	wild, d := h.wild, h.cacheDims
+	mem := make([]byte, d.rows*d.heads*d.time*h.width())
+	h.store(mem)
+	err := h.load(a, h.dtype, mem, d, beams)
 	h.wild = wild
 	h.note(uint64(beams))
 	return err
+}
+
+// part splits the single head of h into several.
+func (h *rowCache) part(a *arena, heads int) error {
+	groups, room, all := h.groups(), h.room, h.width()
+	buf, err := a.get(groups * room * all)
+	if err != nil {
+		return err
+	}
+	w := all / heads
+	for g, n := range h.used {
+		for e := range int(n) {
+			from := h.buf.mem[(g*room+e)*all:]
+			for head := range heads {
+				copy(buf.mem[((g*heads+head)*room+e)*w:][:w], from[head*w:])
+			}
+		}
+	}
+	a.release(h.buf)
+	h.buf, h.heads, h.depth = buf, heads, h.depth/heads
+	return nil
 }
 
 // free gives the memory back.

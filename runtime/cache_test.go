@@ -24,7 +24,7 @@ func TestRowCache(t *testing.T) {
 		var a arena
 		h := new(rowCache)
 		want := random(r.IntN(3))
-		if err := h.load(&a, want, 1); err != nil {
+		if err := h.load(&a, want.DType(), want.Bytes(), cacheDims{rows: rows, heads: heads, time: want.Shape()[2], depth: depth}, 1); err != nil {
 			t.Fatal(err)
 		}
 		for range 30 {
@@ -32,7 +32,7 @@ func TestRowCache(t *testing.T) {
 			case 0:
 				x := random(1 + r.IntN(2))
 				want = joined(want, x)
-				if err := h.extend(&a, x); err != nil {
+				if err := h.extend(&a, x.Bytes(), x.Shape()[2]); err != nil {
 					t.Fatal(err)
 				}
 			case 1:
@@ -46,13 +46,13 @@ func TestRowCache(t *testing.T) {
 					parents[i] = int32(i/beams*beams + r.IntN(beams))
 				}
 				want = picked(want, parents)
-				h.reorder(parents)
+				h.reorder(parents, beams)
 			case 2:
 				if err := h.regroup(&a, beams); err != nil {
 					t.Fatal(err)
 				}
 			}
-			got := h.tensor()
+			got := h.tensor(want.Shape())
 			if !got.Shape().Equal(want.Shape()) || string(got.Bytes()) != string(want.Bytes()) {
 				t.Fatalf("seed %d: cache = %v, want %v", seed, got, want)
 			}

@@ -156,6 +156,7 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 	}
 	c.foldConstants(p.root)
 	c.specialize(p.root)
+	c.dropExits(p)
 	c.growCaches(p.root)
 	c.hoist(p.root)
 	keep := map[int32]bool{}

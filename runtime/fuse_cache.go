@@ -8,15 +8,60 @@ import (
 
 // growingCache is one loop variable that a rowCache can hold, and the steps of the loop's body that touch it:
 //
-//	full = ConcatV2(cur, new, axis 2)
+//	full = ConcatV2(cur, new, time axis)
 //	     read by Attention as keys or values
-//	next = full, or Reshape(GatherNd(Reshape(full), parents))
+//	next = full, or its rows picked by GatherNd or GatherV2, once or several times
+//
+// with Reshapes anywhere between, and Shapes that read it.
 type growingCache struct {
-	v                       *loopVar
-	append                  int // numbers of steps of the body; reorder -1: the rows keep their order
-	split, reorder, flatten int
-	readers                 []int // Attention steps
-	keys, values            bool  // how they read it
+	append       int     // numbers of steps of the body
+	views        []int   // Reshape steps
+	picks        []int   // steps that pick rows
+	readers      []int   // Attention steps
+	full         []int32 // slots that hold what attention reads
+	keys, values bool    // how it is read
+}
+
+// dropExits forgets what leaves loops of p and is read by nothing: a loop's last values of its caches.
+func (c *compiler) dropExits(p *Plan) {
+	used := map[int32]bool{}
+	markUses(p.root, used)
+	for _, f := range p.fetches {
+		used[f.slot] = true
+	}
+	eachStep(p.root, func(st *step) {
+		for _, o := range st.observe {
+			used[o.slot] = true
+		}
+	})
+	eachStep(p.root, func(st *step) {
+		if st.loop == nil {
+			return
+		}
+		for i := range st.loop.vars {
+			if v := &st.loop.vars[i]; v.exit >= 0 && !used[v.exit] {
+				v.exit = -1
+			}
+		}
+	})
+}
+
+// eachStep calls f for each step of b and of the blocks inside it.
+func eachStep(b *block, f func(st *step)) {
+	for i := range b.steps {
+		st := &b.steps[i]
+		f(st)
+		if st.loop != nil {
+			eachStep(&st.loop.cond, f)
+			eachStep(&st.loop.once, f)
+			eachStep(&st.loop.body, f)
+		}
+		if st.branch != nil {
+			for j := range st.branch.blocks {
+				eachStep(&st.branch.blocks[j], f)
+			}
+		}
+	}
 }
 
 // growCaches lets the loops of b hold in rowCaches what they can. It works on steps, when constants are folded: whatever way the
@@ -48,7 +93,9 @@ func (c *compiler) growCachesOf(l *loop) {
 	for {
 		held := map[int32]bool{}
 		for _, g := range list {
-			held[l.body.steps[g.append].out[0]] = true
+			for _, s := range g.full {
+				held[s] = true
+			}
 		}
 		n := len(list)
 		list = slices.DeleteFunc(list, func(g *growingCache) bool {
@@ -61,34 +108,24 @@ func (c *compiler) growCachesOf(l *loop) {
 			break
 		}
 	}
-	drop := map[int]bool{}
+	steps := l.body.steps
 	for _, g := range list {
-		steps := l.body.steps
 		concat := &steps[g.append]
-		concat.eval = appendCache{wide: concat.eval, values: g.values}.eval
+		axis, _ := u.number(concat.in[2])
+		concat.eval = appendCache{plain: concat.eval, axis: axis, values: g.values}.eval
 		concat.op = "CacheAppend"
 		for _, r := range g.readers {
 			steps[r].eval = steps[r].attention.evalCached
 			steps[r].op = "CachedAttention"
 		}
-		if g.reorder >= 0 {
-			split, reorder, flatten := &steps[g.split], &steps[g.reorder], &steps[g.flatten]
-			e := reorderCache{split: *split, reorder: *reorder, flatten: *flatten}
-			flatten.in = []int32{concat.out[0], split.in[1], reorder.in[1], flatten.in[1]}
-			flatten.eval, flatten.op, flatten.name = e.eval, "CacheReorder", reorder.name
-			drop[g.split], drop[g.reorder] = true, true
+		for _, i := range g.views {
+			steps[i].eval = viewCache{plain: steps[i].eval}.eval
+		}
+		for _, i := range g.picks {
+			steps[i].eval = pickCache{plain: steps[i].eval, pairs: steps[i].op == "GatherNd"}.eval
+			steps[i].op = "CacheReorder"
 		}
 	}
-	if len(drop) == 0 {
-		return
-	}
-	kept := l.body.steps[:0]
-	for i, st := range l.body.steps {
-		if !drop[i] {
-			kept = append(kept, st)
-		}
-	}
-	l.body.steps = kept
 }
 
 // bodyUses knows who reads and who sets each slot in a loop.
@@ -129,14 +166,6 @@ func newBodyUses(c *compiler, l *loop) *bodyUses {
 	return u
 }
 
-// only returns the one step that reads slot, or -1; nothing else may see the slot.
-func (u *bodyUses) only(slot int32) int {
-	if r := u.readers[slot]; len(r) == 1 && !u.foreign[slot] && u.nexts[slot] == 0 {
-		return r[0]
-	}
-	return -1
-}
-
 // plain reports whether step i is an op of one output that always runs.
 func (u *bodyUses) plain(i int, op string) bool {
 	if i < 0 {
@@ -148,53 +177,74 @@ func (u *bodyUses) plain(i int, op string) bool {
 
 // match returns how v can be held in a rowCache, nil if it cannot.
 func (u *bodyUses) match(v *loopVar) *growingCache {
-	g := &growingCache{v: v, append: u.only(v.cur), split: -1, reorder: -1, flatten: -1}
-	if v.exit >= 0 || !u.plain(g.append, "ConcatV2") {
+	if v.exit >= 0 {
 		return nil
 	}
-	concat := &u.l.body.steps[g.append]
-	if len(concat.in) != 3 || concat.in[0] != v.cur || concat.in[1] == v.cur || !u.isAxis(concat.in[2], 2, -2) {
-		return nil
-	}
-	full := concat.out[0]
-	if u.foreign[full] {
-		return nil
-	}
-	last := len(u.l.body.steps)
-	for _, r := range u.readers[full] {
+	g := &growingCache{append: -1}
+	slots := []int32{v.cur} // that hold the cache until the next step changes it
+	for {
+		change, last := -1, -1
+		for i := 0; i < len(slots); i++ {
+			s := slots[i]
+			if u.foreign[s] || u.nexts[s] > 0 && s != v.next {
+				return nil
+			}
+			for _, r := range u.readers[s] {
+				st := &u.l.body.steps[r]
+				switch {
+				case u.plain(r, "Shape"):
+					continue // the dimensions are in the slot
+				case u.plain(r, "Reshape") && st.in[0] == s && st.in[1] != s:
+					g.views = append(g.views, r)
+					slots = append(slots, st.out[0])
+				case g.append >= 0 && len(g.picks) == 0 && u.attends(r, s, g):
+					g.readers = append(g.readers, r)
+				case change < 0 && u.changes(r, s, g):
+					change = r
+					continue
+				default:
+					return nil
+				}
+				last = max(last, r)
+			}
+		}
+		if g.append >= 0 && len(g.picks) == 0 {
+			g.full = slots
+		}
 		switch {
-		case u.attends(r, full, g):
-			g.readers = append(g.readers, r)
-		case g.split < 0 && u.plain(r, "Reshape"):
-			g.split, last = r, r
-		default:
+		case change < 0 && (g.append < 0 || len(g.readers) == 0 || g.keys && g.values || u.nexts[v.next] != 1 || !slices.Contains(slots, v.next)):
 			return nil
-		}
-	}
-	if len(g.readers) == 0 || g.keys && g.values || slices.Max(g.readers) > last {
-		return nil
-	}
-	if g.split < 0 {
-		if v.next == full && u.nexts[full] == 1 {
+		case change < 0:
 			return g
+		case change < last || slices.Contains(slots, v.next):
+			return nil // something reads the cache as it was
+		case g.append < 0:
+			g.append = change
+		default:
+			g.picks = append(g.picks, change)
 		}
-		return nil
+		slots = []int32{u.l.body.steps[change].out[0]}
 	}
-	split := &u.l.body.steps[g.split]
-	if split.in[0] != full || u.nexts[full] > 0 {
-		return nil
+}
+
+// changes reports whether step r makes the cache in slot s longer, where g has not grown yet, or else picks rows of it.
+func (u *bodyUses) changes(r int, s int32, g *growingCache) bool {
+	st := &u.l.body.steps[r]
+	if len(st.in) < 2 || st.in[0] != s || count(st.in, s) != 1 {
+		return false
 	}
-	if g.reorder = u.only(split.out[0]); !u.plain(g.reorder, "GatherNd") || u.l.body.steps[g.reorder].in[0] != split.out[0] {
-		return nil
+	if g.append < 0 {
+		if !u.plain(r, "ConcatV2") || len(st.in) != 3 {
+			return false
+		}
+		axis, ok := u.number(st.in[2])
+		return ok && (axis == 1 || axis == 2 || axis == -2 || axis == -3)
 	}
-	gathered := u.l.body.steps[g.reorder].out[0]
-	if g.flatten = u.only(gathered); !u.plain(g.flatten, "Reshape") || u.l.body.steps[g.flatten].in[0] != gathered {
-		return nil
+	if u.plain(r, "GatherV2") {
+		axis, ok := u.number(st.in[2])
+		return ok && axis == 0
 	}
-	if next := u.l.body.steps[g.flatten].out[0]; next != v.next || u.nexts[next] != 1 || len(u.readers[next]) > 0 || u.foreign[next] {
-		return nil
-	}
-	return g
+	return u.plain(r, "GatherNd") || u.plain(r, "Gather")
 }
 
 // attends reports whether step r reads slot as keys or as values of an attention.
@@ -205,54 +255,64 @@ func (u *bodyUses) attends(r int, slot int32, g *growingCache) bool {
 	}
 	switch slot {
 	case st.in[1]:
-		g.keys = !st.attention.layout.k
-		return g.keys
+		g.keys = true
 	case st.in[2]:
-		g.values = !st.attention.layout.v
-		return g.values
-	}
-	return false
-}
-
-// isAxis reports whether slot is constant and one of the numbers.
-func (u *bodyUses) isAxis(slot int32, numbers ...int) bool {
-	t := u.c.constOf[slot]
-	if t == nil {
+		g.values = true
+	default:
 		return false
 	}
+	return true
+}
+
+// number returns the number that slot holds, where it is constant.
+func (u *bodyUses) number(slot int32) (int, bool) {
+	t := u.c.constOf[slot]
+	if t == nil {
+		return 0, false
+	}
 	v, err := scalarInt(t, "axis")
-	return err == nil && slices.Contains(numbers, v)
+	return v, err == nil
 }
 
 // appendCache extends the cache of input 0 by input 1. An input 0 that is a plain tensor, as in the first iteration, is loaded.
 type appendCache struct {
-	wide   evalFunc // the ConcatV2
-	values bool     // attention weighs the entries: they are watched for values that are not finite
+	plain  evalFunc // the ConcatV2
+	axis   int
+	values bool // attention weighs the entries: they are watched for values that are not finite
 }
 
 func (e appendCache) eval(c *call) error {
 	cur, x := &c.s.values[c.st.in[0]], c.in(1)
 	h := cur.cache
-	if h == nil {
-		if s := cur.t.Shape(); len(s) != 4 || s[0] == 0 || s[1] == 0 || s[3] == 0 || cur.t.DType().Size() == 0 {
-			return e.wide(c)
-		}
+	d, ok := cacheDimsOf(cur.t.Shape(), e.axis)
+	more, fits := cacheDimsOf(x.Shape(), e.axis)
+	ok = ok && fits && cur.t.Rank() == x.Rank() && x.DType() == cur.t.DType() && x.DType().Size() > 0 &&
+		d.rows == more.rows && d.heads == more.heads && d.depth == more.depth
+	switch {
+	case !ok || h != nil && (!h.matches(d) || h.time != d.time):
+		c.s.uncache(cur)
+		return e.plain(c)
+	case h == nil:
 		h = c.s.newCache()
-		cur.cache = h // from here on the slot's to free
-		if err := h.load(&c.s.arena, &cur.t, 1); err != nil {
+		h.refs++
+		defer c.s.unrefCache(h)
+		if err := h.load(&c.s.arena, cur.t.DType(), cur.t.Bytes(), d, 1); err != nil {
 			return err
 		}
 		e.watch(c, h, &cur.t)
 	}
-	if !h.accepts(x) {
-		c.s.uncache(cur)
-		return e.wide(c)
-	}
-	if err := h.extend(&c.s.arena, x); err != nil {
+	if err := h.extend(&c.s.arena, x.Bytes(), more.time); err != nil {
 		return err
 	}
 	e.watch(c, h, x)
-	c.s.moveCache(c.st.out[0], c.st.in[0])
+	var dims [8]int
+	shape := append(dims[:0], cur.t.Shape()...)
+	axis, err := resolveAxis(e.axis, len(shape), "axis")
+	if err != nil {
+		return err
+	}
+	shape[axis] += more.time
+	c.s.holdCache(c.st.out[0], h, shape)
 	return nil
 }
 
@@ -268,7 +328,7 @@ func (e appendCache) watch(c *call, h *rowCache, x *tensor.Tensor) {
 
 const maxFloat32 = 0x1.fffffep127
 
-// newCache returns a cache without contents.
+// newCache returns a cache without contents, which no slot holds.
 func (s *Session) newCache() *rowCache {
 	if n := len(s.caches); n > 0 {
 		h := s.caches[n-1]
@@ -278,24 +338,58 @@ func (s *Session) newCache() *rowCache {
 	return new(rowCache)
 }
 
-// moveCache makes dst the holder of src's cache, and gives it the header of what the cache holds.
-func (s *Session) moveCache(dst, src int32) {
-	d, v := &s.values[dst], &s.values[src]
-	s.release(dst)
-	d.cache, v.cache = v.cache, nil
-	d.rep, d.dead = repeat{}, false
-	h := d.cache
-	d.t.Set(h.dtype, append(d.dims[:0], h.rows, h.heads, h.time, h.depth), nil)
+// holdCache makes slot a holder of h, seen with the given shape.
+func (s *Session) holdCache(slot int32, h *rowCache, shape tensor.Shape) {
+	h.refs++
+	s.release(slot)
+	v := &s.values[slot]
+	v.cache, v.rep, v.dead = h, repeat{}, false
+	v.t.Set(h.dtype, append(v.dims[:0], shape...), nil)
+}
+
+// unrefCache ends one hold on h; without any its memory goes back.
+func (s *Session) unrefCache(h *rowCache) {
+	if h.refs--; h.refs == 0 {
+		h.free(&s.arena)
+		s.caches = append(s.caches, h)
+	}
+}
+
+// dropCache ends v's hold on its cache.
+func (s *Session) dropCache(v *value) {
+	if v.cache != nil {
+		s.unrefCache(v.cache)
+		v.cache = nil
+	}
 }
 
 // uncache makes v a plain tensor.
 func (s *Session) uncache(v *value) {
 	if h := v.cache; h != nil {
-		v.t = *h.tensor()
-		h.free(&s.arena)
-		s.caches = append(s.caches, h)
-		v.cache = nil
+		v.t = *h.tensor(v.t.Shape())
+		s.dropCache(v)
 	}
+}
+
+// viewCache gives the cache of input 0 another shape.
+type viewCache struct{ plain evalFunc }
+
+func (e viewCache) eval(c *call) error {
+	v := &c.s.values[c.st.in[0]]
+	if v.cache == nil {
+		return e.plain(c)
+	}
+	var dims [8]int
+	shape, err := reshapeTo(dims[:0], v.t.Shape().Elements(), c.in(1))
+	if err != nil {
+		return err
+	}
+	if len(shape) > maxRank {
+		c.s.uncache(v)
+		return e.plain(c)
+	}
+	c.s.holdCache(c.st.out[0], v.cache, shape)
+	return nil
 }
 
 // evalCached is eval where keys and values lie in caches.
@@ -310,7 +404,7 @@ func (a *attention) evalCached(c *call) error {
 		return err
 	}
 	var mask maskRow
-	fits := k != nil && v != nil && k.history == v.history && k.beams == v.beams && k.rows == v.rows && k.heads == v.heads && !v.wild &&
+	fits := k != nil && v != nil && k.seen(&c.s.arena, kv.t.Shape(), a.layout.k) && v.seen(&c.s.arena, vv.t.Shape(), a.layout.v) && k.history == v.history && k.beams == v.beams && k.rows == v.rows && k.heads == v.heads && !v.wild &&
 		len(q.batch) == 2 && q.batch[0] == k.rows && q.batch[1] == k.heads && q.rows == 1 && q.depth == k.depth
 	if fits && a.masked {
 		mask, fits = c.s.newMaskRow(c.in(3), q.batch, 1, k.time)
@@ -336,7 +430,7 @@ func (a *attention) evalPlain(c *call, k, v *value) error {
 	for _, x := range []*value{k, v} {
 		if h := x.cache; h != nil {
 			saved := x.t
-			x.t = *h.tensor()
+			x.t = *h.tensor(saved.Shape())
 			defer func() { x.t = saved }()
 		}
 	}
@@ -371,67 +465,117 @@ func (a *attention) evalGroup(c *call, dst []float32, q *tensor.Tensor, k, v *ro
 	a.weigh(c, dst[first*v.depth:], v.heads*v.depth, scores, v.head(g, head), v.depth, beams, n, v.depth)
 }
 
-// reorderCache makes output 0 of the cache of input 0, reordered: GatherNd of places [sentence, beam]. Inputs 1 and 3 are the shapes
-// around it, input 2 the places.
-type reorderCache struct{ split, reorder, flatten step }
+// seen reports whether a cache that is seen with the given shape is what attention reads: [batch, heads, rows, depth], or with
+// split [batch, rows, heads, depth]. Heads that the loop appends as one are parted here once.
+func (h *rowCache) seen(a *arena, shape tensor.Shape, split bool) bool {
+	axis := 2
+	if split {
+		axis = 1
+	}
+	d, ok := cacheDimsOf(shape, axis)
+	if !ok || len(shape) != 4 || d.rows != h.rows || d.time != h.time || d.timeFirst != h.timeFirst || d.heads*d.depth != h.heads*h.depth {
+		return false
+	}
+	return d.heads == h.heads || h.heads == 1 && h.part(a, d.heads) == nil
+}
 
-func (e reorderCache) eval(c *call) error {
-	full := &c.s.values[c.st.in[0]]
-	if h := full.cache; h != nil {
-		beams, ok := e.parents(c, h)
-		if ok && beams != h.beams {
-			if err := h.regroup(&c.s.arena, beams); err != nil {
+// pickCache picks rows of the cache of input 0, as the places in input 1 say: pairs [sentence, beam] (GatherNd) or rows.
+type pickCache struct {
+	plain evalFunc
+	pairs bool
+}
+
+func (e pickCache) eval(c *call) error {
+	v := &c.s.values[c.st.in[0]]
+	if h := v.cache; h != nil {
+		var dims [8]int
+		shape := append(dims[:0], v.t.Shape()...)
+		before, after := e.parents(c, h, shape)
+		if before > 0 && before != h.beams {
+			if err := h.regroup(&c.s.arena, before); err != nil {
 				return err
 			}
 		}
-		if ok {
-			h.reorder(c.s.parents)
-			c.s.moveCache(c.st.out[0], c.st.in[0])
+		if before > 0 {
+			h.reorder(c.s.parents, after)
+			c.s.holdCache(c.st.out[0], h, shape)
 			return nil
 		}
+		c.s.uncache(v)
 	}
-	// The three steps, one after the other, on a plain tensor.
-	c.s.uncache(full)
-	x := &full.t
-	for i, st := range []*step{&e.split, &e.reorder, &e.flatten} {
-		out, err := c.s.detached(st, x, c.in(1+i))
-		if err != nil {
-			return err
-		}
-		x = out[0]
-	}
-	c.set(0, x)
-	return nil
+	return e.plain(c)
 }
 
-// parents reads which row each row is to become, and reports whether the places keep to the rows' groups.
-func (e reorderCache) parents(c *call, h *rowCache) (beams int, ok bool) {
-	places := c.in(2)
+// parents reads which row each row is to become, and returns how many rows of a group there are before and after, 0 where the
+// places do not keep to groups. It makes shape that of the result.
+func (e pickCache) parents(c *call, h *rowCache, shape tensor.Shape) (before, after int) {
+	places := c.in(1)
 	s := places.Shape()
-	if len(s) != 3 || s[2] != 2 || s[0] < 1 || s[1] < 1 || s[0]*s[1] != h.rows || places.DType() != tensor.Int32 || h.time == 0 {
-		return 0, false
+	if h.time == 0 || len(shape) == 0 {
+		return 0, 0
 	}
-	beams = s[1]
-	var dims [8]int
-	total := h.rows * h.heads * h.time * h.depth
-	split, err := reshapeTo(dims[:0], total, c.in(1))
-	if err != nil || !slices.Equal(split, tensor.Shape{s[0], beams, h.heads, h.time, h.depth}) {
-		return 0, false
-	}
-	flat, err := reshapeTo(dims[:0], total, c.in(3))
-	if err != nil || !slices.Equal(flat, tensor.Shape{h.rows, h.heads, h.time, h.depth}) {
-		return 0, false
-	}
-	c.s.parents = growInts(c.s.parents, h.rows)
-	d := tensor.Data[int32](places)
-	for i := range c.s.parents {
-		sentence, beam := d[2*i], d[2*i+1]
-		if int(sentence) != i/beams || beam < 0 || int(beam) >= beams {
-			return 0, false
+	n := s.Elements()
+	if e.pairs {
+		if len(shape) < 2 || len(s) != 3 || s[2] != 2 || s[0] != shape[0] || s[1] < 1 || s[0]*shape[1] != h.rows {
+			return 0, 0
 		}
-		c.s.parents[i] = sentence*int32(beams) + beam
+		n /= 2
+	} else if len(s) != 1 || s[0] != shape[0] || s[0] != h.rows {
+		return 0, 0
 	}
-	return beams, true
+	c.s.parents = growInts(c.s.parents, n)
+	switch places.DType() {
+	case tensor.Int32:
+		before = readParents(c.s.parents, tensor.Data[int32](places), e.pairs, shape, h)
+	case tensor.Int64:
+		before = readParents(c.s.parents, tensor.Data[int64](places), e.pairs, shape, h)
+	}
+	if !e.pairs {
+		return before, before
+	}
+	shape[1] = s[1]
+	return before, s[1]
+}
+
+// readParents reads the rows that places name and returns how many rows a group has that none of them leaves, 0 if they do.
+func readParents[T int32 | int64](parents []int32, places []T, pairs bool, shape tensor.Shape, h *rowCache) int {
+	if pairs {
+		beams, after := shape[1], len(parents)/shape[0]
+		for i := range parents {
+			sentence, beam := places[2*i], places[2*i+1]
+			if int64(sentence) != int64(i/after) || beam < 0 || int64(beam) >= int64(beams) {
+				return 0
+			}
+			parents[i] = int32(int(sentence)*beams + int(beam))
+		}
+		return beams
+	}
+	for i, p := range places {
+		if p < 0 || int64(p) >= int64(h.rows) {
+			return 0
+		}
+		parents[i] = int32(p)
+	}
+	// What the rows are is known by how they mix: the smallest groups that do not.
+	for beams := h.beams; beams <= min(h.rows, mostBeams); beams++ {
+		if h.rows%beams == 0 && within(parents, beams) {
+			return beams
+		}
+	}
+	return 0
+}
+
+// mostBeams is the most rows of a group that is found by how rows mix: each of them meets the entries of all.
+const mostBeams = 64
+
+// within reports whether the parents keep to groups of beams rows.
+func within(parents []int32, beams int) bool {
+	for i, p := range parents {
+		if int(p)/beams != i/beams {
+			return false
+		}
+	}
+	return true
 }
 
 // detached runs one step on given inputs, outside of the session's slots, and returns copies of what it makes.

@@ -174,11 +174,7 @@ func (s *Session) release(slot int32) {
 		s.arena.release(v.buf)
 		v.buf = nil
 	}
-	if v.cache != nil {
-		v.cache.free(&s.arena)
-		s.caches = append(s.caches, v.cache)
-		v.cache = nil
-	}
+	s.dropCache(v)
 }
 
 // share makes slot dst hold the same elements as src.
@@ -325,8 +321,10 @@ func (s *Session) advance(l *loop) {
 		if n.buf != nil {
 			n.buf.refs++
 		}
+		if n.cache != nil {
+			n.cache.refs++
+		}
 		s.moved = append(s.moved, *n)
-		n.cache = nil // it moves, there being one holder of each
 		// The header's dimensions may lie in a slot that is about to change.
 		copy(s.moved[len(s.moved)-1].dims[:], n.t.Shape())
 	}
