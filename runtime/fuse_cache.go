@@ -445,21 +445,28 @@ func (a *attention) evalGroup(c *call, dst []float32, q *tensor.Tensor, k, v *ro
 	scores := c.s.product
 	first := g*beams*k.heads + head
 	a.score(c, scores, q, first*k.depth, k.heads*k.depth, k.head(g, head), k.depth, beams, k.depth, n)
-	c.s.lists = growFloats(c.s.lists, t)
+	c.s.lists = growFloats(c.s.lists, beams*t)
 	own := c.s.lists
 	for b := range beams {
 		row := scores[b*n:][:n]
-		list := k.list(g*beams + b)
-		for i, e := range list {
-			own[i] = row[e]
+		for i, e := range k.list(g*beams + b) {
+			own[b*t+i] = row[e]
 		}
-		m, _ := a.maskAt(mask, first+b*k.heads)
-		a.softmax(c, own, 1, t, m, 0)
-		if n > t {
-			clear(row)
+	}
+	if !a.masked || mask.whole && mask.rows == 1 {
+		m, _ := a.maskAt(mask, first)
+		a.softmax(c, own, beams, t, m, 0)
+	} else {
+		for b := range beams {
+			m, _ := mask.at(first + b*k.heads)
+			a.softmax(c, own[b*t:][:t], 1, t, m, 0)
 		}
-		for i, e := range list {
-			row[e] = own[i]
+	}
+	clear(scores)
+	for b := range beams {
+		row := scores[b*n:][:n]
+		for i, e := range k.list(g*beams + b) {
+			row[e] = own[b*t+i]
 		}
 	}
 	a.weigh(c, dst[first*v.depth:], v.heads*v.depth, scores, v.head(g, head), v.depth, beams, n, v.depth)
