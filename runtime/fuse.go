@@ -73,7 +73,7 @@ func newFusion(sc *scope, results []graphdef.Output) *fusion {
 			if f.interior[n] || f.steps[n] != nil {
 				continue
 			}
-			if st := fuse(f, n); st != nil {
+			if st := fuse(f, n); st != nil && !st.readsItself() {
 				f.steps[n] = st
 				for _, m := range st.interior {
 					f.interior[m] = true
@@ -82,6 +82,11 @@ func newFusion(sc *scope, results []graphdef.Output) *fusion {
 		}
 	}
 	return f
+}
+
+// readsItself reports whether the step reads from outside what it computes inside, as a residual that is the product itself.
+func (st *fusedStep) readsItself() bool {
+	return slices.ContainsFunc(st.inputs, func(o graphdef.Output) bool { return slices.Contains(st.interior, o.Node) })
 }
 
 // computed reports whether the scope computes n.
