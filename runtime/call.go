@@ -17,6 +17,7 @@ type evaluator func(n *graphdef.Node, k *kernels.Set) (evalFunc, error)
 type call struct {
 	s    *Session
 	st   *step
+	text bool // the step has made strings
 	walk walk // scratch of elementwise steps
 
 	reduce reduction      // scratch of reductions
@@ -77,6 +78,7 @@ func (c *call) allocOver(i int, d tensor.DType, shape tensor.Shape, over uint64)
 		if err := c.s.arena.allow(n, stringBytes); err != nil {
 			return nil, err
 		}
+		c.text = c.text || d == tensor.String
 		if d == tensor.Variant {
 			c.pin()
 		}
@@ -159,6 +161,7 @@ func (c *call) forward(i, j int) { c.s.share(c.st.out[i], c.st.in[j]) }
 func (c *call) set(i int, t *tensor.Tensor) {
 	slot := c.st.out[i]
 	c.s.release(slot)
+	c.text = c.text || t.DType() == tensor.String
 	if t.DType() == tensor.Variant {
 		c.pin()
 	}

@@ -87,7 +87,8 @@ func (c *compiler) fold(st *step, s *Session) bool {
 	}
 	var made int64
 	for _, slot := range local.out {
-		made += int64(len(s.values[slot].t.Bytes()))
+		t := &s.values[slot].t
+		made += int64(len(t.Bytes())) + textBytes(t)
 	}
 	if !c.makes(made) {
 		return false

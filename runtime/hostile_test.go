@@ -101,3 +101,53 @@ y = RaggedTensorToTensor[row_partition_types=["FIRST_DIM_SIZE", "VALUE_ROWIDS"],
 		t.Errorf("have %v, want %v", have, want)
 	}
 }
+
+// Text counts as memory: what one step makes of little, and what many steps keep.
+func TestTextIsBounded(t *testing.T) {
+	var chain, kept strings.Builder
+	fmt.Fprintln(&chain, `x0 = Const[value=string "0123456789"]()`)
+	for i := range 25 {
+		fmt.Fprintf(&chain, "x%d = StringJoin(x%d, x%d)\n", i+1, i, i)
+	}
+	fmt.Fprintln(&chain, "y = StringLength(x25)")
+	fmt.Fprintln(&kept, "s = Placeholder[dtype=string]()\na0 = StringUpper(s)")
+	for i := range 8 {
+		fmt.Fprintf(&kept, "a%d = StringLower(a%d)\n", i+1, i)
+	}
+	fmt.Fprintln(&kept, "y = StringJoin(a0, a1, a2, a3, a4, a5, a6, a7, a8)\nz = StringLength(a8)")
+	const fill = "n = Const[value=int32 [10000]]()\naxis = Const[value=int32 0]()\ns = Const[value=string \"" +
+		"0123456789012345678901234567890123456789\"]()\nf = Fill(n, s)\nj = ReduceJoin(f, axis)\nf2 = Fill(n, j)\n"
+	long := tensor.FromStrings(nil, []string{strings.Repeat("a", 300<<10)})
+	for _, c := range []struct {
+		name, text, fetch string
+		feeds             map[string]*tensor.Tensor
+		fits              bool
+	}{
+		{"joins of joins", chain.String(), "y", nil, false},
+		{"a join of equal strings", fill + "y = ReduceJoin(f2, axis)", "y", nil, false},
+		{"segments of equal strings", fill + "zero = Const[value=int32 0]()\nids = Fill(n, zero)\none = Const[value=int32 1]()\n" +
+			"y = UnsortedSegmentJoin(f2, ids, one)", "y", nil, false},
+		{"replacements", "s = Placeholder[dtype=string]()\np = Const[value=string \"a\"]()\nr = Identity(s)\ny = RegexReplace(s, p, r)", "y",
+			map[string]*tensor.Tensor{"s": long}, false},
+		{"nine copies at a time", kept.String(), "y", map[string]*tensor.Tensor{"s": long}, false},
+		{"two copies at a time", kept.String(), "z", map[string]*tensor.Tensor{"s": long}, true},
+	} {
+		g, err := graphdef.Parse(c.text)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		p, err := runtime.Compile(g, runtime.CompileOptions{Fetches: []string{c.fetch}, MaxBytes: 1 << 20})
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		s := p.NewSession()
+		for range 3 {
+			_, err := s.Run(t.Context(), c.feeds)
+			var limit *runtime.LimitError
+			if c.fits && err != nil || !c.fits && !errors.As(err, &limit) {
+				t.Errorf("%s: error %v, fits %v", c.name, err, c.fits)
+			}
+		}
+	}
+}

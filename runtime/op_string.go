@@ -111,7 +111,7 @@ func stringJoinOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 			}
 		}
 		out := make([]string, shape.Elements())
-		parts := make([]string, len(inputs))
+		parts, budget := make([]string, len(inputs)), textBudget{a: &c.s.arena}
 		for k := range out {
 			for i, in := range inputs {
 				if c.in(i).Rank() == 0 {
@@ -120,7 +120,9 @@ func stringJoinOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 					parts[i] = in[k]
 				}
 			}
-			out[k] = strings.Join(parts, sep)
+			if out[k], err = budget.join(parts, sep); err != nil {
+				return err
+			}
 		}
 		setText(c, 0, shape, out)
 		return nil
@@ -401,12 +403,16 @@ func reduceJoinOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 		}
 		offsets := places(dims, steps)
 		out := make([]string, 0, kept.Elements())
-		parts := make([]string, len(offsets))
+		parts, budget := make([]string, len(offsets)), textBudget{a: &c.s.arena}
 		for _, base := range places(kept, keptStrides) {
 			for i, o := range offsets {
 				parts[i] = in[base+o]
 			}
-			out = append(out, strings.Join(parts, sep))
+			joined, err := budget.join(parts, sep)
+			if err != nil {
+				return err
+			}
+			out = append(out, joined)
 		}
 		setText(c, 0, shape, out)
 		return nil
@@ -470,13 +476,15 @@ func unsortedSegmentJoinOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 				parts[id*row+k] = append(parts[id*row+k], in[i*row+k])
 			}
 		}
-		out := make([]string, size)
+		out, budget := make([]string, size), textBudget{a: &c.s.arena}
 		for i, p := range parts {
 			// TensorFlow writes no separator as long as there is nothing before it.
 			for len(p) > 0 && p[0] == "" {
 				p = p[1:]
 			}
-			out[i] = strings.Join(p, sep)
+			if out[i], err = budget.join(p, sep); err != nil {
+				return err
+			}
 		}
 		setText(c, 0, shape, out)
 		return nil

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -81,7 +82,15 @@ func regexReplaceOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 		if global {
 			limit = -1
 		}
-		return mapText(c, func(s string) string {
+		budget := textBudget{a: &c.s.arena}
+		var over error
+		err = mapText(c, func(s string) string {
+			if over == nil {
+				over = c.s.arena.allow(len(s)+1, 16*(1+re.NumSubexp())) // the places of all matches
+			}
+			if over != nil {
+				return ""
+			}
 			matches := re.FindAllStringSubmatchIndex(s, limit)
 			if matches == nil {
 				return s
@@ -92,10 +101,15 @@ func regexReplaceOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 				b.WriteString(s[at:m[0]])
 				w.write(&b, s, m)
 				at = m[1]
+				if over = c.s.arena.allow(1, budget.made+b.Len()); over != nil {
+					return ""
+				}
 			}
 			b.WriteString(s[at:])
+			over = budget.take(b.Len())
 			return b.String()
 		})
+		return cmp.Or(over, err)
 	}, nil
 }
 

@@ -183,7 +183,7 @@ func checkSplits(splits []int, size int, what string) error {
 
 // appendRow appends the n-grams of one row.
 func (g *ngrams) appendRow(c *call, out []string, row []string) ([]string, error) {
-	before := len(out)
+	before, budget := len(out), textBudget{a: &c.s.arena}
 	for _, w := range g.widths {
 		pad := w - 1
 		if g.padWidth >= 0 {
@@ -194,7 +194,11 @@ func (g *ngrams) appendRow(c *call, out []string, row []string) ([]string, error
 			return nil, err
 		}
 		for i := range num {
-			out = append(out, g.join(row, int(i), int(num), int(w), int(pad)))
+			gram := g.join(row, int(i), int(num), int(w), int(pad))
+			if err := budget.take(len(gram)); err != nil {
+				return nil, err
+			}
+			out = append(out, gram)
 		}
 	}
 	if len(out) > before || !g.short || len(row) == 0 {

@@ -148,7 +148,7 @@ func (s *Session) feed(feeds map[string]*tensor.Tensor) error {
 
 // takeOut returns the tensor of v for the caller of Run to keep.
 func (s *Session) takeOut(v *value) *tensor.Tensor {
-	if v.buf == nil || v.buf.refs > 1 {
+	if v.buf == nil || v.buf.refs > 1 || v.t.DType() == tensor.String {
 		return v.t.Clone() // a constant, a feed, or memory that another slot shares
 	}
 	t := v.t
@@ -221,6 +221,10 @@ func (s *Session) run(b *block) error {
 				err = st.eval(&s.call)
 			} else {
 				err = s.timed(st)
+			}
+			if err == nil && s.call.text {
+				s.call.text = false
+				err = s.holdText(st)
 			}
 			if err != nil {
 				return &graphdef.NodeError{Node: st.name, Op: st.op, Err: err}
