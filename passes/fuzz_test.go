@@ -2,6 +2,7 @@ package passes
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
@@ -134,7 +135,8 @@ func convertMutated(t *testing.T, c *convertible, r *rand.Rand) {
 		_, err := runtime.Compile(g, runtime.CompileOptions{Feeds: opts.Inputs, Fetches: opts.Outputs, MaxBytes: 1 << 26})
 		return err
 	}
-	if err := compile(result.Graph); err != nil && compile(g) == nil {
+	var limit *runtime.LimitError // as of a constant in a branch that does not run, which has lost its branch
+	if err := compile(result.Graph); err != nil && !errors.As(err, &limit) && compile(g) == nil {
 		t.Errorf("converted: %v\n%s", err, text())
 	}
 }

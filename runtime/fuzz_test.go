@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -19,7 +20,7 @@ import (
 )
 
 // FuzzCompileRun changes a recorded case in a few places, by a seed, and runs it: there is an answer or an error, soon, in bounded
-// memory and never a panic. Without -fuzz it tries a few seeds on each case.
+// memory, the same with fused steps and without, and never a panic. Without -fuzz it tries a few seeds on each case.
 func FuzzCompileRun(f *testing.F) {
 	files, err := filepath.Glob(filepath.Join(recorded, "*", "*.pb"))
 	if err != nil || len(files) == 0 {
@@ -46,7 +47,7 @@ func FuzzCompileRun(f *testing.F) {
 func runMutated(t *testing.T, c *cases.Case, r *rand.Rand) {
 	of := c.Expect[r.IntN(len(c.Expect))].Of
 	variant, _, _ := strings.Cut(of, "/")
-	opts := runtime.CompileOptions{MaxBytes: 1 << 26, NoFusion: r.IntN(2) == 0}
+	opts := runtime.CompileOptions{MaxBytes: 1 << 26}
 	for _, e := range c.Expect {
 		if strings.HasPrefix(e.Of, variant+"/") {
 			opts.Fetches = append(opts.Fetches, e.Of)
@@ -80,18 +81,32 @@ func runMutated(t *testing.T, c *cases.Case, r *rand.Rand) {
 			panic(p)
 		}
 	}()
-	p, err := runtime.Compile(g, opts)
-	if err != nil {
-		return
-	}
 	const patience = 10 * time.Second // on a busy machine; what runs on for ever is a fault
-	ctx, cancel := context.WithTimeout(context.Background(), patience/10)
-	defer cancel()
+	run := func(fused bool) error {
+		opts.NoFusion = !fused
+		p, err := runtime.Compile(g, opts)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience/10)
+		defer cancel()
+		_, err = p.NewSession().Run(ctx, feeds)
+		return err
+	}
 	start := time.Now()
-	_, _ = p.NewSession().Run(ctx, feeds)
-	if d := time.Since(start); d > patience {
+	plain, fused := run(false), run(true)
+	if d := time.Since(start); d > 2*patience {
 		t.Errorf("%s %s ran for %v\n%s", c.Name, opts.Fetches, d, graphdef.Format(only(g, nodes)))
 	}
+	if (plain == nil) != (fused == nil) && !bounds(plain) && !bounds(fused) {
+		t.Errorf("%s %s: as it is: %v; with fused steps: %v\n%s", c.Name, opts.Fetches, plain, fused, graphdef.Format(only(g, nodes)))
+	}
+}
+
+// bounds reports whether err is that of a bound of memory or time.
+func bounds(err error) bool {
+	var limit *runtime.LimitError
+	return errors.As(err, &limit) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // FuzzCompileBytes reads arbitrary bytes as a graph and runs all of it that nothing else reads.
