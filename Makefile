@@ -56,7 +56,7 @@ test-tiers: ## run the kernel tests on every CPU tier, natively or emulated
 generate: ## write the assembly again
 	$(GO) generate ./kernels
 
-fuzz: ## fuzz every reader for FUZZTIME (30s) each
+fuzz: ## fuzz every reader, Compile and Run, and Convert for FUZZTIME (30s) each
 	@testdata/fuzz.sh $(FUZZTIME)
 
 bench: build ## time the kernels and models, beside other engines where Python has them; QUICK=1 takes 3 minutes
