@@ -31,6 +31,7 @@ type convertOptions struct {
 	calibrate      []string
 	rule, target   string
 	reduceRange    bool
+	embeddings     string
 	exclude        []string
 	stats          []string
 	saveStats      string
@@ -56,6 +57,7 @@ Nothing is written where the result is not the same model any more.
 
 --target tensorflow writes ops that stock TensorFlow 2.17 or newer runs; tfq8 also
 computes products of two activations in INT8 and keeps decoder caches as codes.
+Tables that embedding lookups read become codes too, unless --embeddings is fp32.
 --rule: ` + strings.Join(calib.RuleNames(), ", ") + `.`,
 		Example: `  tfq8 convert numbers.pb -o int8.pb --spm spm.model --calibrate source=calibration.en --calibrate target=calibration.de
   tfq8 convert numbers.pb -o int8.pb --spm spm.model --calibrate calibration.en --outputs translations --outputs scores --target tfq8
@@ -79,6 +81,7 @@ computes products of two activations in INT8 and keeps decoder caches as codes.
 	f.StringVar(&o.rule, "rule", "guarded-kl", "`rule` that chooses thresholds")
 	f.StringVar(&o.target, "target", "tensorflow", "what will run the graph: tensorflow or tfq8")
 	f.BoolVar(&o.reduceRange, "reduce-range", false, "keep weights within ±64, for engines that add pairs of products in 16 bits")
+	f.StringVar(&o.embeddings, "embeddings", "int8", "how the file holds tables of embedding lookups: int8, or fp32 at the price of a larger file")
 	f.StringArrayVar(&o.exclude, "exclude", nil, "leave products whose node matches this `regexp` in FP32 (repeat for more)")
 	f.StringArrayVar(&o.stats, "stats", nil, "add the statistics of this `file`, from --save-stats (repeat for more)")
 	f.StringVar(&o.saveStats, "save-stats", "", "write what was counted to this `file`")
@@ -87,6 +90,7 @@ computes products of two activations in INT8 and keeps decoder caches as codes.
 	f.StringVar(&o.dump, "dump", "", "write the graph after each pass to this `directory`")
 	complete(cmd, "target", passes.TensorFlow.String(), passes.TFQ8.String())
 	complete(cmd, "rule", calib.RuleNames()...)
+	complete(cmd, "embeddings", "int8", "fp32")
 	completeFiles(cmd, "output", "pb", "pbtxt", "txt")
 	return cmd
 }
@@ -181,6 +185,13 @@ func (c *conversion) prepare(path string) error {
 	}
 	if c.opts.Target, err = parseTarget(c.target); err != nil {
 		return err
+	}
+	switch c.embeddings {
+	case "int8":
+	case "fp32":
+		c.opts.FloatEmbeddings = true
+	default:
+		return fmt.Errorf("--embeddings: have %q, want int8 or fp32", c.embeddings)
 	}
 	for _, e := range c.exclude {
 		re, err := regexp.Compile(e)
