@@ -9,6 +9,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"os"
 
@@ -68,7 +69,9 @@ func weight(g *graphdef.Graph, name string, rows, cols int) *graphdef.Node {
 	shape := tensor.Shape{rows, cols}
 	n.SetAttr("value", graphdef.StoredAttr(graphdef.NewStoredTensor(tensor.Float32, shape, int64(4*rows*cols), func() (*tensor.Tensor, error) {
 		t := tensor.New(tensor.Float32, shape)
-		r := rand.New(rand.NewPCG(uint64(rows), uint64(len(name))))
+		h := fnv.New64a()
+		h.Write([]byte(name))
+		r := rand.New(rand.NewPCG(uint64(rows), h.Sum64()))
 		v := tensor.Data[float32](t)
 		for i := range v {
 			v[i] = (r.Float32() - 0.5) / 32
