@@ -3,6 +3,7 @@ package graphdef
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -262,7 +263,10 @@ func StringAttr(v string) Attr { return bytesAttr(KindString, []byte(v)) }
 func ShapeAttr(v tensor.PartialShape) Attr { return bytesAttr(KindShape, encodeShape(v)) }
 
 // TensorAttr returns a tensor attribute; the contents are copied into it.
-func TensorAttr(t *tensor.Tensor) Attr { return bytesAttr(KindTensor, EncodeTensor(t)) }
+func TensorAttr(t *tensor.Tensor) Attr {
+	head, contents := tensorParts(t)
+	return Attr{wire: slices.Concat(head, contents)}
+}
 
 // FloatAttr returns a float attribute.
 func FloatAttr(v float32) Attr {

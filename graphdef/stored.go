@@ -2,6 +2,7 @@ package graphdef
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"weak"
 
@@ -81,20 +82,48 @@ func (a Attr) encoded() ([]byte, error) {
 	if a.stored == nil {
 		return a.wire, nil
 	}
-	t, err := a.stored.Tensor()
+	head, contents, err := a.parts()
 	if err != nil {
 		return nil, err
 	}
-	return TensorAttr(t).wire, nil
+	return slices.Concat(head, contents), nil
 }
 
-// checkStored reads the attributes of n that are stored elsewhere, so that writing them cannot fail.
+// parts returns the serialized AttrValue in two parts, the second of which shares memory with a where a is large.
+func (a Attr) parts() (head, contents []byte, err error) {
+	if a.stored == nil {
+		return nil, a.wire, nil
+	}
+	t, err := a.stored.Tensor()
+	if err != nil {
+		return nil, nil, err
+	}
+	head, contents = tensorParts(t)
+	return head, contents, nil
+}
+
+// tensorParts returns the AttrValue of a tensor in two parts: the second is its elements, shared with t, or empty.
+func tensorParts(t *tensor.Tensor) (head, contents []byte) {
+	head, contents = encodeParts(t)
+	size := uint64(len(head) + len(contents))
+	head = slices.Concat(protowire.AppendVarint(protowire.AppendTag(nil, protowire.Number(KindTensor), protowire.BytesType), size), head)
+	return head, contents
+}
+
+// checkStored reads a value that is stored elsewhere, so that writing it cannot fail.
+func (a Attr) checkStored() error {
+	if a.stored == nil {
+		return nil
+	}
+	_, err := a.stored.Tensor()
+	return err
+}
+
+// checkStored does that for the attributes of n.
 func (n *Node) checkStored() error {
 	for _, a := range n.attrs {
-		if a.Attr.stored != nil {
-			if _, err := a.Attr.stored.Tensor(); err != nil {
-				return n.Errorf("attribute %q: %w", a.Name, err)
-			}
+		if err := a.Attr.checkStored(); err != nil {
+			return n.Errorf("attribute %q: %w", a.Name, err)
 		}
 	}
 	return nil

@@ -290,6 +290,12 @@ func eachPacked(raw []byte, wire protowire.Type, f func(uint64)) bool {
 // in the typed field, all else as tensor_content. The values of Resource and Variant tensors have no file form and are
 // left out.
 func EncodeTensor(t *tensor.Tensor) []byte {
+	head, contents := encodeParts(t)
+	return slices.Concat(head, contents)
+}
+
+// encodeParts returns the TensorProto in two parts: the second is the elements, shared with t, or empty.
+func encodeParts(t *tensor.Tensor) (head, contents []byte) {
 	b := protowire.AppendVarint(protowire.AppendTag(nil, fieldDType, protowire.VarintType), uint64(t.DType()))
 	b = protowire.AppendBytes(protowire.AppendTag(b, fieldShape, protowire.BytesType), encodeShape(t.Shape().Partial()))
 	for _, s := range t.Strings() {
@@ -300,10 +306,9 @@ func EncodeTensor(t *tensor.Tensor) []byte {
 	case t.Len() == 1:
 		b = appendTyped(b, t.DType(), raw)
 	default:
-		b = slices.Grow(b, len(raw)+8)
-		b = protowire.AppendBytes(protowire.AppendTag(b, fieldContent, protowire.BytesType), raw)
+		return protowire.AppendVarint(protowire.AppendTag(b, fieldContent, protowire.BytesType), uint64(len(raw))), raw
 	}
-	return b
+	return b, nil
 }
 
 // appendTyped appends elements to a TensorProto as its typed field.

@@ -45,11 +45,12 @@ func Stream(w io.Writer, g *Graph) error {
 func (g *Graph) write(out *messageWriter) (int64, error) {
 	var b []byte
 	for _, n := range g.nodes {
-		if err := n.checkStored(); err != nil {
+		var large []largeBytes
+		var err error
+		if b, large, err = n.appendApart(b[:0], graphSpelling); err != nil {
 			return out.n, fmt.Errorf("graphdef: %w", err)
 		}
-		b = n.appendNode(b[:0], graphSpelling)
-		out.field(graphNode, b)
+		out.fieldApart(graphNode, b, large)
 	}
 	if len(g.functions) > 0 || len(g.libraryExtra) > 0 {
 		b = b[:0]
@@ -95,9 +96,31 @@ type messageWriter struct {
 	err  error
 }
 
-func (m *messageWriter) field(num protowire.Number, v []byte) {
-	m.write(protowire.AppendVarint(protowire.AppendTag(nil, num, protowire.BytesType), uint64(len(v))))
-	m.write(v)
+func (m *messageWriter) field(num protowire.Number, v []byte) { m.fieldApart(num, v, nil) }
+
+// largeBytes are contents that are written from where they lie: they follow the first at bytes of the field's others.
+type largeBytes struct {
+	at  int
+	raw []byte
+}
+
+// leastApart is the number of bytes from which a constant is not copied for writing.
+const leastApart = 1 << 14
+
+// fieldApart writes a field of v and of what lies apart.
+func (m *messageWriter) fieldApart(num protowire.Number, v []byte, large []largeBytes) {
+	size := len(v)
+	for _, l := range large {
+		size += len(l.raw)
+	}
+	m.write(protowire.AppendVarint(protowire.AppendTag(nil, num, protowire.BytesType), uint64(size)))
+	done := 0
+	for _, l := range large {
+		m.write(v[done:l.at])
+		m.write(l.raw)
+		done = l.at
+	}
+	m.write(v[done:])
 }
 
 func (m *messageWriter) write(b []byte) {
@@ -140,6 +163,39 @@ func graphSpelling(o Output) string {
 
 // appendNode appends the fields of a NodeDef; spell gives the form of data inputs.
 func (n *Node) appendNode(b []byte, spell func(Output) string) []byte {
+	b = n.appendHead(b, spell)
+	for _, a := range n.attrs {
+		b = appendAttr(b, nodeAttr, a)
+	}
+	return append(b, n.extra...)
+}
+
+// appendApart does the same but leaves the contents of large constants where they are: a graph is written, or hashed, with no
+// second copy of its weights.
+func (n *Node) appendApart(b []byte, spell func(Output) string) ([]byte, []largeBytes, error) {
+	var large []largeBytes
+	b = n.appendHead(b, spell)
+	for _, a := range n.attrs {
+		if a.Attr.size() < leastApart {
+			if err := a.Attr.checkStored(); err != nil {
+				return nil, nil, n.Errorf("attribute %q: %w", a.Name, err)
+			}
+			b = appendAttr(b, nodeAttr, a)
+			continue
+		}
+		head, contents, err := a.Attr.parts()
+		if err != nil {
+			return nil, nil, n.Errorf("attribute %q: %w", a.Name, err)
+		}
+		b = appendAttrHead(b, nodeAttr, a.Name, len(head)+len(contents))
+		b = append(b, head...)
+		large = append(large, largeBytes{len(b), contents})
+	}
+	return append(b, n.extra...), large, nil
+}
+
+// appendHead appends the fields of a NodeDef before its attributes.
+func (n *Node) appendHead(b []byte, spell func(Output) string) []byte {
 	b = appendStringField(b, nodeName, n.name)
 	b = appendStringField(b, nodeOp, n.op)
 	for _, in := range n.inputs {
@@ -151,20 +207,21 @@ func (n *Node) appendNode(b []byte, spell func(Output) string) []byte {
 	if n.Device != "" {
 		b = appendStringField(b, nodeDevice, n.Device)
 	}
-	for _, a := range n.attrs {
-		b = appendAttr(b, nodeAttr, a)
-	}
-	return append(b, n.extra...)
+	return b
 }
 
 // appendAttr appends an entry of an attr map.
 func appendAttr(b []byte, num protowire.Number, a NamedAttr) []byte {
-	b = protowire.AppendTag(b, num, protowire.BytesType)
 	wire := a.Attr.Wire()
-	size := protowire.SizeTag(mapKey) + protowire.SizeBytes(len(a.Name)) + protowire.SizeTag(mapValue) + protowire.SizeBytes(len(wire))
-	b = protowire.AppendVarint(b, uint64(size))
-	b = appendStringField(b, mapKey, a.Name)
-	return appendBytesField(b, mapValue, wire)
+	return append(appendAttrHead(b, num, a.Name, len(wire)), wire...)
+}
+
+// appendAttrHead appends an entry of an attr map up to the value, which has that many bytes.
+func appendAttrHead(b []byte, num protowire.Number, name string, value int) []byte {
+	size := protowire.SizeTag(mapKey) + protowire.SizeBytes(len(name)) + protowire.SizeTag(mapValue) + protowire.SizeBytes(value)
+	b = protowire.AppendVarint(protowire.AppendTag(b, num, protowire.BytesType), uint64(size))
+	b = appendStringField(b, mapKey, name)
+	return protowire.AppendVarint(protowire.AppendTag(b, mapValue, protowire.BytesType), uint64(value))
 }
 
 // appendFunction appends the fields of a FunctionDef.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -154,7 +155,7 @@ func (m *merger) key(n *graphdef.Node) digest {
 		case "_tfq8_pass", "_output_shapes", "_class":
 			continue
 		}
-		value := a.Attr.AppendCanonical(nil)
+		value := canonical(a.Attr)
 		if sig != nil {
 			if d := sig.Attr(a.Name); d != nil && !d.Required() && bytes.Equal(value, d.Default.AppendCanonical(nil)) {
 				continue
@@ -164,6 +165,17 @@ func (m *merger) key(n *graphdef.Node) digest {
 		b = append(binary.AppendUvarint(b, uint64(len(value))), value...)
 	}
 	return sha256.Sum256(b)
+}
+
+// canonical returns bytes that are equal for equal attributes; of a large tensor they hold a digest, no copy.
+func canonical(a graphdef.Attr) []byte {
+	if a.Kind() == graphdef.KindTensor {
+		if t, err := a.AsTensor(); err == nil && t.DType() != tensor.String && t.Len() > sha256.Size {
+			contents := sha256.Sum256(t.Bytes())
+			return fmt.Append(nil, "large ", t.DType(), t.Shape(), contents)
+		}
+	}
+	return a.AppendCanonical(nil)
 }
 
 // swaps reports whether the two inputs of n may change places without changing a bit of the result.
