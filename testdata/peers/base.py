@@ -25,7 +25,7 @@ BATCH, SINGLE = 32, 4  # sentences: of a batch, and in a turn of one at a time
 
 def write(path):
     """The frozen graph. The row of the end of sentence is zero: 31,999 other logits are around it, a few of them larger."""
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL='3', TF_ENABLE_ONEDNN_OPTS='0')  # fewer messages
     import tensorflow as tf
 
     import model

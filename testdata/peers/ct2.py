@@ -24,7 +24,7 @@ LAYOUTS = {
 
 def constants(path):
     """The float constants of rank 1 and 2 of a frozen graph by name, without the prefix of the embedding's name."""
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL='3', TF_ENABLE_ONEDNN_OPTS='0')  # fewer messages
     import tensorflow as tf
     graph_def = tf.compat.v1.GraphDef()
     with open(path, 'rb') as f:

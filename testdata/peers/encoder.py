@@ -58,7 +58,7 @@ def weights(c, seed=7):
 # ---- TensorFlow ------------------------------------------------------------------------------------------------------
 def write_tensorflow(path, w, c):
     """A frozen graph with the nodes of BERT's published code: feeds ids, fetches encoded [batch, length, width]."""
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL='3', TF_ENABLE_ONEDNN_OPTS='0')  # fewer messages
     import tensorflow as tf
     tf1 = tf.compat.v1
 
