@@ -14,7 +14,7 @@ say() { printf '\n### %s\n' "$*"; }
 
 if [ "$quick" = --quick ]; then
   rounds=3 own=(--runs 3 --limit 300)
-  products=(--kn 512x512,2048x2048 --m 1,4,16) encoder=(--batch 1) translate=(--quick --limit 300 --tensorflow-limit 64)
+  products=(--kn 512x512,2048x2048 --m 1,4,16) encoder=(--batch 1 --threads 1) translate=(--quick --limit 300 --tensorflow-limit 64)
   base=(--quick --sentences 32)
 else
   rounds=5 own=(--runs 5 --sweep streams)

@@ -20,6 +20,7 @@ from engines import COLUMNS, CORES, HERE, OURS, Worker
 
 sys.path.append(os.path.join(HERE, '..', 'numbers'))
 VOCAB, HEADS = 32000, 8
+FETCHES = ['translations', 'scores']
 BATCH, SINGLE = 32, 4  # sentences: of a batch, and in a turn of one at a time
 
 
@@ -44,7 +45,7 @@ def write(path):
                 else:
                     value = np.full(shape, float(kind == 'gamma')) + 0.02 * rng.standard_normal(shape)
                 v.load(value.astype(np.float32), session)
-            frozen = tf1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), ['translations', 'scores'])
+            frozen = tf1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), FETCHES)
     with open(path, 'wb') as f:
         f.write(frozen.SerializeToString())
 
@@ -63,8 +64,8 @@ def prepare(a):
     ids[:, -1] = 1
     np.savez(at('calibration.npz'), source=rng.integers(3, VOCAB, (4, 12)).astype(np.int32))
     for target in 'tensorflow', 'tfq8':
-        subprocess.run([os.path.join(a.bin, 'tfq8'), 'convert', at('fp32.pb'), '-o', at(target + '.pb'), '--target', target, '-q',
-                        '--outputs', 'translations', '--outputs', 'scores', '--calibrate', at('calibration.npz')],
+        subprocess.run([os.path.join(a.bin, 'tfq8'), 'convert', at('fp32.pb'), '-o', at(target + '.pb'), '--target', target,
+                        *(w for f in FETCHES for w in ('--outputs', f)), '--calibrate', at('calibration.npz'), '-q'],
                        check=True, stdout=subprocess.DEVNULL)
     return at, ids
 
@@ -87,14 +88,15 @@ def feeds(at, ids, size):
 def measure(a, at, ids, size):
     """One table: batches of size on all cores, or one sentence at a time on one."""
     threads = CORES if size > 1 else 1
-    workers = [Worker(name, [os.path.join(a.bin, 'turns'), '-fetch', 'translations', '-threads', str(threads), at(model + '.pb'),
-                             *feeds(at, ids, size)]) for model, name in OURS.items()]
+    workers = [Worker(name, [os.path.join(a.bin, 'turns'), '-fetch', 'translations', '-threads', str(threads),
+                             at(model + '.pb'), *feeds(at, ids, size)]) for model, name in OURS.items()]
     settings = {}
     for kind in 'float32', 'int8':
         def start(some, batch, **s):
-            return engines.server('CTranslate2 ' + kind, 'ctranslate2', at('ct2'), sentences(at, some), '--type', kind, '--threads',
-                                  s['threads'], '--workers', CORES // s['threads'] if size > 1 else 1, '--batch', batch,
-                                  '--least', a.length, '--most', a.length, env=engines.ct2_env(s), log=at('peer.log'))
+            workers = CORES // s['threads'] if size > 1 else 1
+            return engines.server('CTranslate2 ' + kind, 'ctranslate2', at('ct2'), sentences(at, some), '--type', kind,
+                                  '--threads', s['threads'], '--workers', workers, '--batch', batch, '--least', a.length,
+                                  '--most', a.length, env=engines.ct2_env(s), log=at('peer.log'))
         sample, half = (ids[:size // 2 * CORES], size // 2) if size > 1 else (ids[:1], 1)
         s = engines.best('CTranslate2', lambda **s: start(sample, half, **s),
                          {'threads': [1, CORES] if CORES > 1 else [1], **engines.ct2_choices()}, a.quick)
@@ -114,8 +116,8 @@ def measure(a, at, ids, size):
 def agree(a, at, ids, peer):
     """Says in how many sentences the best hypotheses of both FP32 engines are the same: near ties may fall either way."""
     np.save(at('check.npy'), ids)
-    subprocess.run([os.path.join(a.bin, 'tfq8'), 'run', at('fp32.pb'), '--feed', 'source=' + at('check.npy'), '--fetch', 'translations',
-                    '-o', at('ours.npy'), '-q'], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([os.path.join(a.bin, 'tfq8'), 'run', at('fp32.pb'), '--feed', 'source=' + at('check.npy'),
+                    '--fetch', 'translations', '-o', at('ours.npy'), '-q'], check=True, stdout=subprocess.DEVNULL)
     peer.save(at('peer.json'))
     with open(at('peer.json'), encoding='utf-8') as f:
         theirs = [[int(t) for t in row] for row in json.load(f)]

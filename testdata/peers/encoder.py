@@ -1,7 +1,7 @@
 """An encoder of BERT-base's shape by turns: this project, ONNX Runtime and OpenVINO with the same random weights.
 
   encoder.py [--bin DIR] [--work DIR] [--rounds 5] [--batch 1,8] [--length 128] [--layers 12]
-             [--threads 1,2]
+             [--threads 1,CORES]
 
 Writes the encoder once as a frozen TF1 graph and as ONNX, each in FP32 and INT8, checks that the outputs agree, and times
 them: word and position embeddings, 12 layers of width 768 with 12 heads, feed-forward 3072 with erf GELU, layer norm after
@@ -68,7 +68,8 @@ def write_tensorflow(path, w, c):
 
     def norm(x, name):
         mean, variance = tf.nn.moments(x, [-1], keepdims=True)
-        return tf.nn.batch_normalization(x, mean, variance, tf.constant(w[name + '/beta']), tf.constant(w[name + '/gamma']), 1e-12)
+        beta, gamma = (tf.constant(w[f'{name}/{part}']) for part in ('beta', 'gamma'))
+        return tf.nn.batch_normalization(x, mean, variance, beta, gamma, 1e-12)
 
     with tf.Graph().as_default() as graph:
         ids = tf1.placeholder(tf.int32, [None, None], 'ids')
@@ -149,7 +150,8 @@ def quantize_onnx(at, feeds):
 
     logging.disable(logging.WARNING)  # it advises steps that do nothing here
     sizes = Sizes()
-    fused = optimizer.optimize_model(at('fp32.onnx'), model_type='bert', num_heads=sizes.heads, hidden_size=sizes.width, opt_level=0)
+    fused = optimizer.optimize_model(at('fp32.onnx'), model_type='bert', num_heads=sizes.heads, hidden_size=sizes.width,
+                                     opt_level=0)
     fused.save_model_to_file(at('fused.onnx'))
     dynamic = dict(per_channel=True, weight_type=q.QuantType.QInt8)
     q.quantize_dynamic(at('fp32.onnx'), at('dynamic.onnx'), **dynamic)
@@ -181,8 +183,8 @@ def prepare(a, c):
         quantize_onnx(at, [{'ids': np.load(at('calibration.npz'))['ids']}])
         open(done, 'w').close()
     for target in 'tensorflow', 'tfq8':  # by the program as it is now
-        subprocess.run([os.path.join(a.bin, 'tfq8'), 'convert', at('fp32.pb'), '-o', at(target + '.pb'), '--target', target, '-q',
-                        '--outputs', 'encoded', '--calibrate', at('calibration.npz')], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([os.path.join(a.bin, 'tfq8'), 'convert', at('fp32.pb'), '-o', at(target + '.pb'), '--target', target,
+                        '-q', '--outputs', 'encoded', '--calibrate', at('calibration.npz')], check=True, stdout=subprocess.DEVNULL)
     return at
 
 
@@ -203,12 +205,13 @@ def measure(a, at, batch, threads):
     for model, name in engines.OURS.items():
         file = model + '.pb'
         out = at('ours.npy')
-        subprocess.run([os.path.join(a.bin, 'tfq8'), 'run', at(file), '--feed', 'ids=' + at(f'batch{batch}.npy'), '--fetch', 'encoded',
-                        '-o', out, '-q'], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([os.path.join(a.bin, 'tfq8'), 'run', at(file), '--feed', 'ids=' + at(f'batch{batch}.npy'),
+                        '--fetch', 'encoded', '-o', out, '-q'], check=True, stdout=subprocess.DEVNULL)
         values[name] = np.load(out)
         # Rows do not depend on their batch: on several cores the batch is divided among the streams.
         parts = [at(f'batch{batch}-{i}.npz') for i in range(min(batch, CORES))] if threads > 1 else [feeds]
-        workers.append(Worker(name, [os.path.join(a.bin, 'turns'), '-fetch', 'encoded', '-threads', str(threads), at(file), *parts]))
+        workers.append(Worker(name, [os.path.join(a.bin, 'turns'), '-fetch', 'encoded', '-threads', str(threads), at(file),
+                                     *parts]))
     for name, (engine, file) in PEERS.items():
         try:
             w = engines.server(name, engine, at(file), feeds, '--threads', threads, log=at('peer.log'))
@@ -229,8 +232,8 @@ def measure(a, at, batch, threads):
             print(f'note: {name} differs from tfq8 FP32 by up to {np.abs(v - first).max():.2g}', file=sys.stderr)
         return [f'{engines.median(got) * 1e3:.1f}', f'{v @ first / np.sqrt((v @ v) * (first @ first)):.4f}']
 
-    engines.table(f'Batch {batch}, length {a.length}, {threads} thread{"s" * (threads > 1)}: milliseconds, cosine with tfq8 FP32, '
-                  'and how many times as long as ours', ['engine', 'ms', 'cosine', *engines.COLUMNS],
+    engines.table(f'Batch {batch}, length {a.length}, {threads} thread{"s" * (threads > 1)}: milliseconds, cosine with '
+                  'tfq8 FP32, and how many times as long as ours', ['engine', 'ms', 'cosine', *engines.COLUMNS],
                   engines.rows_of(results, cells))
 
 
@@ -244,7 +247,8 @@ def main():
     ap.add_argument('--batch', type=numbers, default=[1, 8])
     ap.add_argument('--length', type=int, default=128)
     ap.add_argument('--layers', type=int, default=12)
-    ap.add_argument('--threads', type=numbers, default=[1], help='numbers of threads; those above 1 for batches above 1 only')
+    ap.add_argument('--threads', type=numbers, default=sorted({1, CORES}),
+                    help='numbers of threads; those above 1 for batches above 1 only')
     a = ap.parse_args()
     at = prepare(a, Sizes(layers=a.layers))
     print(f'\nAn encoder of BERT-base\'s shape, {a.layers} layers; {engines.machine()}; median of {a.rounds} turns')

@@ -97,7 +97,8 @@ def openvino(a):
     def load():
         # On CPUs with bfloat16 OpenVINO would take that for its FP32 without being told otherwise.
         model = ov.Core().compile_model(a.model, 'CPU', {
-            'INFERENCE_NUM_THREADS': a.threads, 'NUM_STREAMS': 1, 'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32'})
+            'INFERENCE_NUM_THREADS': a.threads, 'NUM_STREAMS': 1, 'PERFORMANCE_HINT': 'LATENCY',
+            'INFERENCE_PRECISION_HINT': 'f32'})
         request = model.create_infer_request()
         return one_by_one(lambda feed: request.infer(feed)[0], load_feeds(a.inputs))
     return load

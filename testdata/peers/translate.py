@@ -61,8 +61,9 @@ class Data:
 
     def feeds(self, size, limit):
         """Files of batches, the longest sentences first, and the numbers of their sentences."""
-        files, rows = [], []
-        order = sorted(range(min(limit, len(self.ids))), key=lambda i: -len(self.ids[i])) if size > 1 else range(min(limit, len(self.ids)))
+        files, rows, order = [], [], list(range(min(limit, len(self.ids))))
+        if size > 1:
+            order.sort(key=lambda i: -len(self.ids[i]))
         for at in range(0, len(order), size):
             some = [self.ids[i] for i in order[at:at + size]]
             ids = np.zeros([len(some), max(map(len, some))], np.int32)
@@ -92,14 +93,15 @@ class Data:
 
     def ours(self, name, graph, limit):
         """tfq8 eval, which takes BLEU as well."""
-        return Command(name, [self.tfq8, 'eval', graph, '--spm', self.spm, '--source', self.source, '--reference', self.reference,
-                              '--limit', str(limit), '--json', '-q'])
+        return Command(name, [self.tfq8, 'eval', graph, '--spm', self.spm, '--source', self.source,
+                              '--reference', self.reference, '--limit', str(limit), '--json', '-q'])
 
 
 def tensorflow(data, limit, **s):
     files, rows = data.feeds(s['batch'], limit)
     w = engines.server('TensorFlow', 'tensorflow', data.graph, *files, '--fetch', 'translations', '--threads', s['threads'],
-                       '--workers', CORES // s['threads'], env={'TF_ENABLE_ONEDNN_OPTS': str(s['oneDNN'])}, log=data.path('tensorflow.log'))
+                       '--workers', CORES // s['threads'], env={'TF_ENABLE_ONEDNN_OPTS': str(s['oneDNN'])},
+                       log=data.path('tensorflow.log'))
     w.rows = rows
     return w
 
@@ -116,9 +118,10 @@ def tensorflow_scores(data, worker):
 
 
 def ctranslate2(data, kind, limit, **s):
-    return engines.server('CTranslate2 ' + kind, 'ctranslate2', data.path('ct2'), data.sentences(limit), '--type', kind, '--threads',
-                          s['threads'], '--workers', CORES // s['threads'] if s['batch'] > 1 else 1, '--batch', s['batch'],
-                          '--most', data.most(), env=engines.ct2_env(s), log=data.path('ctranslate2.log'))
+    workers = CORES // s['threads'] if s['batch'] > 1 else 1
+    return engines.server('CTranslate2 ' + kind, 'ctranslate2', data.path('ct2'), data.sentences(limit), '--type', kind,
+                          '--threads', s['threads'], '--workers', workers, '--batch', s['batch'], '--most', data.most(),
+                          env=engines.ct2_env(s), log=data.path('ctranslate2.log'))
 
 
 def ctranslate2_scores(data, worker):
@@ -173,7 +176,8 @@ def single(data, graphs, a, limit):
                          {'threads': [1, CORES] if CORES > 1 else [1], 'batch': [1], **engines.ct2_choices()}, a.quick)
         peers.append(ctranslate2(data, kind, limit, **s))
         settings[peers[-1].name] = engines.describe(s)
-    ours = [Worker(name, [data.turns, '-fetch', 'translations', '-threads', '1', graph, *files]) for name, graph in graphs.items()]
+    ours = [Worker(name, [data.turns, '-fetch', 'translations', '-threads', '1', graph, *files])
+            for name, graph in graphs.items()]
     results = engines.alternate(ours + peers, a.rounds)
     for e in ours + peers:
         e.close()
@@ -222,8 +226,8 @@ def main():
     data = Data(a)
     limit = len(data.lines)
     graphs = data.models()
-    subprocess.run([sys.executable, os.path.join(HERE, 'ct2.py'), data.graph, data.path('ct2'), '--spm', data.spm, '--heads', str(a.heads),
-                    *(['--layout', a.layout] if a.layout else []), *(w for n in a.name for w in ('--name', n))],
+    subprocess.run([sys.executable, os.path.join(HERE, 'ct2.py'), data.graph, data.path('ct2'), '--spm', data.spm,
+                    '--heads', str(a.heads), *(['--layout', a.layout] if a.layout else []), *(w for n in a.name for w in ('--name', n))],
                    check=True, stderr=subprocess.DEVNULL)
     print(f'\n{os.path.basename(data.graph)}, {os.path.basename(data.source)}; {engines.machine()}; median of {a.rounds} turns')
     batched(data, graphs, a, limit, min(limit, a.tensorflow_limit))
