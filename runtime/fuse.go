@@ -40,6 +40,7 @@ var fusers = []func(f *fusion, n *graphdef.Node) *fusedStep{
 	fuseAttention,
 	fuseSoftmax,
 	fuseBeamTopK,
+	fuseLogSumExp,
 	fuseDense,
 	fuseGelu,
 	fuseInt8Batch,

@@ -163,9 +163,11 @@ func (l *layerNorm) statistics() bool {
 // meanOf reports whether m is the mean of x over its last dimension, kept.
 func (l *layerNorm) meanOf(m, x graphdef.Output) bool {
 	n := l.take(m, "Mean")
-	if n == nil || n.Input(0) != x {
-		return false
-	}
+	return n != nil && n.Input(0) == x && l.lastKept(n, x)
+}
+
+// lastKept reports whether n reduces x over its last dimension and keeps that.
+func (l *layerNorm) lastKept(n *graphdef.Node, x graphdef.Output) bool {
 	keep, _ := n.Bool("keep_dims")
 	axis := l.f.constant(n.Input(1))
 	if !keep || axis == nil || axis.Len() != 1 {
