@@ -37,6 +37,8 @@ type specializer func(p *packer, consts []*tensor.Tensor) (eval evalFunc, packed
 // fusers are tried in this order for every node, so the larger patterns come first.
 var fusers = []func(f *fusion, n *graphdef.Node) *fusedStep{
 	fuseLayerNorm,
+	fuseBatchLayerNorm,
+	fuseRMSNorm,
 	fuseAttention,
 	fuseSoftmax,
 	fuseBeamTopK,

@@ -33,11 +33,15 @@ func fuseLayerNorm(f *fusion, n *graphdef.Node) *fusedStep {
 		for _, form := range []func(l *layerNorm, a, b graphdef.Output) bool{(*layerNorm).plain, (*layerNorm).scaled} {
 			l := &layerNorm{f: f}
 			if form(l, n.Input(i), n.Input(1-i)) && l.statistics() && f.closed(l.interior, n) {
+				st, ok := f.newNormStep(l.eps, n.Input(i).Node, n)
+				if !ok {
+					return nil
+				}
 				return &fusedStep{
 					op:       "LayerNorm",
 					inputs:   []graphdef.Output{l.x, l.gamma, l.beta},
 					interior: l.interior,
-					eval:     layerNormEval(l.eps),
+					eval:     st.eval,
 				}
 			}
 		}
@@ -140,24 +144,26 @@ func (l *layerNorm) shift(rest, inv graphdef.Output) bool {
 
 // statistics matches r = Rsqrt(v + eps), v and m over the last dimension of x.
 func (l *layerNorm) statistics() bool {
+	variance, ok := l.root()
+	return ok && l.meanOf(l.mean, l.x) && l.varianceOf(variance)
+}
+
+// root matches r = Rsqrt(v + eps) and returns v.
+func (l *layerNorm) root() (v graphdef.Output, ok bool) {
 	r := l.take(l.rsqrt, "Rsqrt")
 	if r == nil {
-		return false
+		return v, false
 	}
 	add := l.take(r.Input(0), "AddV2", "Add")
 	if add == nil {
-		return false
+		return v, false
 	}
-	variance := add.Input(0)
-	eps, ok := l.f.scalar(add.Input(1))
-	if !ok {
-		variance = add.Input(1)
-		if eps, ok = l.f.scalar(add.Input(0)); !ok {
-			return false
+	for i := range 2 {
+		if l.eps, ok = l.f.scalar(add.Input(1 - i)); ok {
+			return add.Input(i), true
 		}
 	}
-	l.eps = eps
-	return l.meanOf(l.mean, l.x) && l.varianceOf(variance)
+	return v, false
 }
 
 // meanOf reports whether m is the mean of x over its last dimension, kept.
@@ -219,25 +225,103 @@ func (l *layerNorm) throughStop(o graphdef.Output) graphdef.Output {
 	return o
 }
 
-// layerNormEval normalizes the rows of input 0 with gain 1 and shift 2.
-func layerNormEval(eps float32) evalFunc {
-	return func(c *call) error {
-		x, gamma, beta := c.in(0), c.in(1), c.in(2)
-		if x.Rank() == 0 {
-			return fmt.Errorf("layer normalization of a scalar")
+// normStep normalizes the rows of input 0, with gain 1 and, unless it is an RMS norm, shift 2.
+type normStep struct {
+	eps    float32
+	rms    bool
+	scale  step // the product with the gain and the sum with the shift, for shapes that are broadcast
+	shift  step
+	around bool // inputs 3 and 4 are the shapes of the reshapes before and after
+}
+
+// newNormStep returns the step of a normalization, of which mul and add (nil for an RMS norm) apply gain and shift.
+func (f *fusion) newNormStep(eps float32, mul, add *graphdef.Node) (*normStep, bool) {
+	s := &normStep{eps: eps, rms: add == nil}
+	for _, part := range []struct {
+		st *step
+		n  *graphdef.Node
+	}{{&s.scale, mul}, {&s.shift, add}} {
+		if part.n == nil {
+			continue
 		}
-		cols := x.Shape()[x.Rank()-1]
-		if gamma.Len() != cols || beta.Len() != cols || !isRow(gamma) || !isRow(beta) {
-			return fmt.Errorf("gain %v and shift %v do not match the last dimension of %v", gamma.Shape(), beta.Shape(), x.Shape())
+		newEval, ok := lookupEvaluator(part.n.Op())
+		if !ok {
+			return nil, false
 		}
-		t, err := c.allocOver(0, tensor.Float32, x.Shape(), 1)
-		if err != nil || x.Len() == 0 {
+		eval, err := newEval(part.n, f.sc.c.kernels)
+		if err != nil {
+			return nil, false
+		}
+		*part.st = step{name: part.n.Name(), op: part.n.Op(), eval: eval, out: make([]int32, 1)}
+	}
+	return s, true
+}
+
+func (s *normStep) eval(c *call) error {
+	x, gamma := c.in(0), c.in(1)
+	if x.Rank() == 0 {
+		return fmt.Errorf("normalization of a scalar")
+	}
+	cols := x.Shape()[x.Rank()-1]
+	var outer, inner [8]int
+	shape := append(outer[:0], x.Shape()...)
+	if s.around {
+		first, err := reshapeTo(inner[:0], x.Len(), c.in(3))
+		if err != nil {
 			return err
 		}
-		c.kernels().LayerNorm(tensor.Data[float32](t), tensor.Data[float32](x), x.Len()/cols, cols,
-			tensor.Data[float32](gamma), tensor.Data[float32](beta), eps)
-		return nil
+		if shape, err = reshapeTo(outer[:0], x.Len(), c.in(4)); err != nil {
+			return err
+		}
+		cols = first[2]
 	}
+	fits := func(v *tensor.Tensor) bool {
+		return len(shape) > 0 && shape[len(shape)-1] == cols && v.Len() == cols && isRow(v) && v.Rank() <= len(shape)
+	}
+	if !fits(gamma) || !s.rms && !fits(c.in(2)) {
+		return s.broadcast(c, shape, cols)
+	}
+	t, err := c.allocOver(0, tensor.Float32, shape, 1)
+	if err != nil || x.Len() == 0 {
+		return err
+	}
+	var beta []float32
+	if !s.rms {
+		beta = tensor.Data[float32](c.in(2))
+	}
+	s.rows(c, tensor.Data[float32](t), x, cols, tensor.Data[float32](gamma), beta)
+	return nil
+}
+
+// rows normalizes rows of cols elements.
+func (s *normStep) rows(c *call, dst []float32, x *tensor.Tensor, cols int, gamma, beta []float32) {
+	if s.rms {
+		c.kernels().RMSNorm(dst, tensor.Data[float32](x), x.Len()/cols, cols, gamma, s.eps)
+		return
+	}
+	c.kernels().LayerNorm(dst, tensor.Data[float32](x), x.Len()/cols, cols, gamma, beta, s.eps)
+}
+
+// broadcast is eval for a gain or shift that is not one number for each column.
+func (s *normStep) broadcast(c *call, shape tensor.Shape, cols int) error {
+	x := c.in(0)
+	y := tensor.New(tensor.Float32, shape.Clone())
+	if x.Len() > 0 {
+		ones := make([]float32, cols)
+		for i := range ones {
+			ones[i] = 1
+		}
+		s.rows(c, tensor.Data[float32](y), x, cols, ones, make([]float32, cols))
+	}
+	out, err := c.s.detached(&s.scale, y, c.in(1))
+	if err == nil && !s.rms {
+		out, err = c.s.detached(&s.shift, out[0], c.in(2))
+	}
+	if err != nil {
+		return err
+	}
+	c.set(0, out[0])
+	return nil
 }
 
 // isRow reports whether t is a vector, or one with leading dimensions of 1.

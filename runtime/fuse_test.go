@@ -37,6 +37,33 @@ three = Const[value=float 3]()
 flat = Const[value=int32 [-1, 3]]()
 back = Const[value=int32 [2, -1, 4]]()
 `
+	const norm = `
+x = Placeholder[dtype=float]()
+last = Const[value=int32 -1]()
+eps = Const[value=float 1e-5]()
+half = Const[value=float 0.5]()
+gamma = Const[value=float [1, -2, 3, 0.5]]()
+beta = Const[value=float [0.5, -0.5, 1, 2]]()
+tall = Const[value=float 3x1 [1, 2, 3]]()
+wide = Const[value=float 2x1x1x1 [1, 2]]()
+`
+	const batchNorm = `
+one = Const[value=int32 1]()
+rows = Const[value=int32 6]()
+cols = Const[value=int32 4]()
+fone = Const[value=float 1]()
+fzero = Const[value=float 0]()
+none = Const[value=float 0 []]()
+to = Pack(one, rows, cols, one)
+from = Shape(x)
+count = Pack(rows)
+ones = Fill(count, fone)
+zeros = Fill(count, fzero)
+f = Reshape(x, to)
+b = FusedBatchNormV3[data_format="NCHW", epsilon=0.001](f, ones, zeros, none, none)
+n = Reshape(b, from)
+`
+	normed := map[string]tensor.Shape{"x": {2, 3, 4}}
 	heads := map[string]tensor.Shape{"q": {2, 3, 5, 4}, "k": {2, 3, 7, 4}, "v": {2, 3, 7, 6}}
 	split := map[string]tensor.Shape{"q": {2, 5, 3, 4}, "k": {2, 7, 3, 4}, "v": {2, 7, 3, 6}}
 	rows := map[string]tensor.Shape{"x": {10, 3}, "r": {10, 4}}
@@ -73,6 +100,11 @@ back = Const[value=int32 [2, -1, 4]]()
 		{"residual that broadcasts", dense + "f = Reshape(x, flat)\nm = MatMul(f, w)\nz = Reshape(m, back)\ny = AddV2(z, r)", map[string]tensor.Shape{"x": {2, 5, 3}, "r": {1, 5, 4}}, nil, "MatMul", ""},
 		{"residual that is the product", dense + "m = MatMul(x, w)\nz = BiasAdd(m, b)\ny = AddV2(z, z)", rows, nil, "AddV2", ""},
 		{"residual that is wider", dense + "m = MatMul(x, w)\nz = BiasAdd(m, b)\na = Relu(z)\ny = AddV2(a, r)", map[string]tensor.Shape{"x": {10, 3}, "r": {2, 10, 4}}, nil, "MatMul", ""},
+		{"rms norm", norm + "s = Square(x)\nm = Mean[keep_dims=true](s, last)\na = AddV2(m, eps)\nr = Rsqrt(a)\nn = Mul(x, r)\ny = Mul(gamma, n)", normed, nil, "RMSNorm", "Rsqrt"},
+		{"rms norm, one gain", norm + "s = Mul(x, x)\nm = Mean[keep_dims=true](s, last)\na = AddV2(eps, m)\nr = Rsqrt(a)\nn = Mul(r, x)\ny = Mul(n, half)", normed, nil, "RMSNorm", "Rsqrt"},
+		{"layer norm, gain for each row", norm + "m = Mean[keep_dims=true](x, last)\nd = SquaredDifference(x, m)\nv = Mean[keep_dims=true](d, last)\na = AddV2(v, eps)\nr = Rsqrt(a)\nc = Sub(x, m)\nn = Mul(c, r)\ng = Mul(n, tall)\ny = AddV2(g, beta)", normed, nil, "LayerNorm", "Rsqrt"},
+		{"layer norm by batch norm", norm + batchNorm + "g = Mul(n, gamma)\ny = AddV2(beta, g)", normed, nil, "LayerNorm", "FusedBatchNormV3"},
+		{"layer norm by batch norm, wide shift", norm + batchNorm + "g = Mul(gamma, n)\ny = AddV2(g, wide)", normed, nil, "LayerNorm", "FusedBatchNormV3"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g, err := graphdef.Parse(c.text)
