@@ -49,10 +49,11 @@ func (f *fusion) attentionEndingIn(n, last *graphdef.Node) *fusedStep {
 		return nil
 	}
 	st.interior = append(st.interior, soft.Node)
+	sum := f.unshifted(soft.Node.Input(0), last, st)
 	mark := len(st.interior)
 	for _, masked := range []int{0, 1, -1} { // which input of an addition is the scores; -1: there is no addition
 		st.interior = st.interior[:mark]
-		scores := soft.Node.Input(0)
+		scores := sum
 		var mask graphdef.Output
 		if masked >= 0 {
 			add := scores.Node

@@ -141,7 +141,7 @@ func (f *fusion) activationOf(n *graphdef.Node, d *dense, st *fusedStep) (x grap
 		if !ok {
 			return x, false
 		}
-		d.act = activations[g.kind]
+		d.act = g.activation()
 		st.interior = append(st.interior, g.interior...)
 		return g.x, true
 	}

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/tfq8/tfq8/graphdef"
+	"github.com/tfq8/tfq8/kernels"
 	"github.com/tfq8/tfq8/tensor"
 )
 
@@ -11,17 +12,36 @@ import (
 type gelu struct {
 	f        *fusion
 	x        graphdef.Output
-	kind     string // GeluExact or GeluApproximate
+	kind     string // GeluExact, GeluApproximate or Silu
 	interior []*graphdef.Node
 }
 
-// fuseGelu matches a GELU that does not follow a product, which would have taken it.
+// activation returns the function.
+func (g *gelu) activation() activation {
+	if g.kind == "Silu" {
+		return silu
+	}
+	return activations[g.kind]
+}
+
+// silu replaces x by x times its sigmoid.
+func silu(k *kernels.Set, x []float32) {
+	var gate [256]float32
+	for len(x) > 0 {
+		n := min(len(x), len(gate))
+		k.Sigmoid(gate[:n], x[:n])
+		k.Mul(x[:n], x[:n], gate[:n])
+		x = x[n:]
+	}
+}
+
+// fuseGelu matches a GELU or SiLU that does not follow a product, which would have taken it.
 func fuseGelu(f *fusion, n *graphdef.Node) *fusedStep {
 	g, ok := f.matchGelu(n)
 	if !ok || !f.closed(g.interior, n) {
 		return nil
 	}
-	act := activations[g.kind]
+	act := g.activation()
 	return &fusedStep{
 		op: g.kind, inputs: []graphdef.Output{g.x}, interior: g.interior,
 		eval: func(c *call) error {
@@ -44,13 +64,17 @@ func fuseGelu(f *fusion, n *graphdef.Node) *fusedStep {
 //	Erfc(-x/√2)
 //	1 + Tanh(√(2/π)·(x + 0.044715·x³))
 //
-// with the half at x, at the other factor, or at their product, and the operands of sums and products in any order.
+// with the half at x, at the other factor, or at their product, and the operands of sums and products in any order; or SiLU,
+// x·Sigmoid(x).
 func (f *fusion) matchGelu(n *graphdef.Node) (*gelu, bool) {
 	if n.Op() != "Mul" || !isFloat(n) {
 		return nil, false
 	}
 	for i := range 2 {
 		a, b := n.Input(i), n.Input(1-i)
+		if b.Index == 0 && b.Node.Op() == "Sigmoid" && b.Node.Input(0) == a {
+			return &gelu{f: f, x: a, kind: "Silu", interior: []*graphdef.Node{b.Node}}, true
+		}
 		// half of a product
 		if f.isNumber(a, 0.5) && b.Index == 0 && b.Node.Op() == "Mul" {
 			for j := range 2 {

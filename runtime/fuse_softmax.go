@@ -13,16 +13,32 @@ func fuseSoftmax(f *fusion, n *graphdef.Node) *fusedStep {
 	if n.Op() != "Softmax" || !isFloat(n) {
 		return nil
 	}
-	add := n.Input(0)
+	st := &fusedStep{op: "Softmax", eval: maskedSoftmax}
+	add := f.unshifted(n.Input(0), n, st)
 	if add.Index != 0 || !isAdd(add.Node) || !f.private(add, n) {
-		return nil
+		if add, st.interior = n.Input(0), nil; add.Index != 0 || !isAdd(add.Node) || !f.private(add, n) {
+			return nil
+		}
 	}
-	return &fusedStep{
-		op:       "Softmax",
-		inputs:   []graphdef.Output{add.Node.Input(0), add.Node.Input(1)},
-		interior: []*graphdef.Node{add.Node},
-		eval:     maskedSoftmax,
+	st.inputs = []graphdef.Output{add.Node.Input(0), add.Node.Input(1)}
+	st.interior = append(st.interior, add.Node)
+	return st
+}
+
+// unshifted goes back over the addition of a number so small that a softmax does not notice it. Hugging Face's models add 1e-9
+// before each softmax, to work around a fault of XLA.
+func (f *fusion) unshifted(o graphdef.Output, last *graphdef.Node, st *fusedStep) graphdef.Output {
+	o = f.skip(o, last, st)
+	if n := o.Node; o.Index == 0 && isAdd(n) && isFloat(n) && f.private(o, last) {
+		for i := range 2 {
+			c, ok := f.scalar(n.Input(i))
+			if ok && c <= 1e-6 && c >= -1e-6 && f.constant(n.Input(i)).Rank() == 0 {
+				st.interior = append(st.interior, n)
+				return f.skip(n.Input(1-i), last, st)
+			}
+		}
 	}
+	return o
 }
 
 // maskedSoftmax is the softmax of input 0 + input 1 over the last dimension. Where one of them is not just stretched over
