@@ -31,6 +31,15 @@ def cpu_flags():
         return set()
 
 
+def intel():
+    """Whether Intel made this CPU."""
+    try:
+        with open('/proc/cpuinfo', encoding='utf-8') as f:
+            return 'GenuineIntel' in f.read()
+    except OSError:
+        return False
+
+
 def machine():
     """A line that names the CPU, its cores and what matters of its instruction sets."""
     name, flags = platform.processor() or platform.machine(), cpu_flags()
@@ -137,8 +146,14 @@ def best(name, start, choices, quick=False):
 
 
 def ct2_choices():
-    """CTranslate2's switches, for best: what it takes by itself may be another CPU's best."""
-    return {'isa': [None, 'AVX2'] + (['AVX512'] if 'avx512f' in cpu_flags() else []), 'mkl': [None, '1', '0']}
+    """CTranslate2's switches, for best: None, what it takes by itself, and the opposite.
+
+    By itself it takes AVX-512 and Intel's MKL on Intel's CPUs, and AVX2 and oneDNN on others.
+    """
+    isas = [None]
+    if 'avx512f' in cpu_flags():
+        isas.append('AVX2' if intel() else 'AVX512')
+    return {'isa': isas, 'mkl': [None, '0' if intel() else '1']}
 
 
 def ct2_env(settings):
@@ -151,12 +166,10 @@ def describe(settings):
 
 
 def alternate(engines, rounds):
-    """Lets all engines take turns, rounds times -> {name: list of what their turns printed}. The first round is not counted."""
+    """Lets all engines take turns, rounds times -> {name: list of what their turns printed}."""
     results = {e.name: [] for e in engines}
-    for r, e in itertools.product(range(rounds + 1), engines):
-        result = e.turn()
-        if r:
-            results[e.name].append(result)
+    for _, e in itertools.product(range(rounds), engines):
+        results[e.name].append(e.turn())
     return results
 
 
