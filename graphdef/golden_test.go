@@ -35,9 +35,6 @@ func graphFiles(t testing.TB) []string {
 	return shared(t, "facts/golden/*.pb", "facts/quant_graphs/*.pb", "conformance/cases/*/*.pb", "fixtures/nmt/nmt_v1.pb", "fixtures/nmt/case_*.pb", "fixtures/zoo/*/*.pb")
 }
 
-// refusedAtImport reports whether b is a conformance case that TensorFlow refuses to import.
-func refusedAtImport(b []byte) bool { return strings.Contains(string(b), "_stage") }
-
 func TestReadReferenceGraphs(t *testing.T) {
 	graphs, nodes, consts := 0, 0, 0
 	for _, file := range graphFiles(t) {

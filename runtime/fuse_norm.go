@@ -9,12 +9,11 @@ import (
 
 // layerNorm collects what a layer normalization is made of while its nodes are matched.
 type layerNorm struct {
-	f                 *fusion
-	x, gamma, beta    graphdef.Output
-	mean, rsqrt       graphdef.Output
-	eps               float32
-	interior          []*graphdef.Node
-	square, deviation bool
+	f              *fusion
+	x, gamma, beta graphdef.Output
+	mean, rsqrt    graphdef.Output
+	eps            float32
+	interior       []*graphdef.Node
 }
 
 // fuseLayerNorm matches, ending in n, the three ways in which layer normalization over the last dimension is written

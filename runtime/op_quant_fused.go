@@ -92,7 +92,7 @@ func (p *fusedQuantized) checkOutputs(n *graphdef.Node) error {
 		}
 	}
 	if !ok {
-		return fmt.Errorf("Tout is %v, want float or bfloat16 after Dequantize, qint8 or quint8 after Requantize, qint32 after BiasAdd and at most one activation", p.out)
+		return fmt.Errorf("attribute Tout is %v, want float or bfloat16 after Dequantize, qint8 or quint8 after Requantize, qint32 after BiasAdd and at most one activation", p.out)
 	}
 	outs, err := n.NumOutputs()
 	if err != nil {

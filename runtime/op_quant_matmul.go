@@ -183,7 +183,7 @@ func newWithBias(n *graphdef.Node) (*fusedQuantized, error) {
 		ok = p.out == tensor.Quint8 || p.out == tensor.Qint8
 	}
 	if !ok {
-		return nil, fmt.Errorf("Toutput is %v, want float from AndDequantize, an 8-bit type from AndRequantize, qint32 otherwise", p.out)
+		return nil, fmt.Errorf("attribute Toutput is %v, want float from AndDequantize, an 8-bit type from AndRequantize, qint32 otherwise", p.out)
 	}
 	return p, nil
 }

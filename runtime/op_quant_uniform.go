@@ -52,7 +52,7 @@ func uniformQuantizeOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 		return nil, err
 	}
 	if !out.IsQuantized() {
-		return nil, fmt.Errorf("Tout is %v, want a quantized type", out)
+		return nil, fmt.Errorf("attribute Tout is %v, want a quantized type", out)
 	}
 	return func(c *call) error {
 		x := c.in(0)
@@ -151,7 +151,7 @@ func uniformRequantizeOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 		return nil, err
 	}
 	if !out.IsQuantized() {
-		return nil, fmt.Errorf("Tout is %v, want a quantized type", out)
+		return nil, fmt.Errorf("attribute Tout is %v, want a quantized type", out)
 	}
 	if from.axis != -1 && to.axis != -1 && from.axis != to.axis {
 		return nil, fmt.Errorf("quantization axes are %d and %d, want the same or -1", from.axis, to.axis)
@@ -202,7 +202,7 @@ func uniformDotOp(n *graphdef.Node, _ *kernels.Set) (evalFunc, error) {
 		return nil, err
 	}
 	if !out.IsQuantized() || lhs.axis != -1 || rhs.axis == 0 || to.axis == 0 {
-		return nil, fmt.Errorf("Tout is %v and the quantization axes are %d, %d and %d, want a quantized type, -1, and -1 or 1", out, lhs.axis, rhs.axis, to.axis)
+		return nil, fmt.Errorf("attribute Tout is %v and the quantization axes are %d, %d and %d, want a quantized type, -1, and -1 or 1", out, lhs.axis, rhs.axis, to.axis)
 	}
 	return func(c *call) error {
 		a, b := c.in(0), c.in(1)

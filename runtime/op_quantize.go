@@ -55,7 +55,7 @@ func checkQuantization(mode string, d tensor.DType) error {
 		return fmt.Errorf("mode is %q, want MIN_COMBINED, MIN_FIRST or SCALED", mode)
 	}
 	if !d.IsQuantized() {
-		return fmt.Errorf("T is %v, want a quantized type", d)
+		return fmt.Errorf("attribute T is %v, want a quantized type", d)
 	}
 	return nil
 }

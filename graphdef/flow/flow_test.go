@@ -75,17 +75,6 @@ func build(tb testing.TB, text string) *graphdef.Graph {
 	return g
 }
 
-func analyze(tb testing.TB, text string) (*graphdef.Graph, *Tree) {
-	tb.Helper()
-	g := build(tb, text)
-	tree, err := Analyze(g)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	checkTree(tb, g, tree)
-	return g, tree
-}
-
 func names(nodes []*graphdef.Node) string {
 	var s []string
 	for _, n := range nodes {

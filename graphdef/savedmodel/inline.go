@@ -209,11 +209,7 @@ func (in *inliner) sideEffects(f *graphdef.Function) []*graphdef.Node {
 	if len(f.ControlRet) == 0 {
 		return nil
 	}
-	var rets []*graphdef.Node
-	for _, r := range f.Rets {
-		rets = append(rets, r)
-	}
-	needed := graphdef.Ancestors(rets...)
+	needed := graphdef.Ancestors(f.Rets...)
 	order, err := f.Body.Order()
 	if err != nil {
 		return nil // the graph is refused later

@@ -140,7 +140,7 @@ func (h *header) setType(descr string) error {
 		}
 		return nil
 	case 'O':
-		return errors.New("Python objects are not supported; give the array a type of numbers or strings before saving it")
+		return errors.New("objects of Python are not supported; give the array a type of numbers or strings before saving it")
 	}
 	d, ok := dtypes[descr[1:]]
 	if !ok {
