@@ -137,7 +137,7 @@ func TestErrors(t *testing.T) {
 		{file(strings.Replace(ok, "2,", "4611686018427387904, 4", 1), ""), "shape"},
 		{file(strings.Replace(ok, "2,", "999999999999", 1), "1234"), "cut off"},
 		{file(strings.Replace(ok, "2,", "-2,", 1), ""), "want a dimension"},
-		{file(strings.Replace(ok, "<i4", "|O", 1), ""), "Python objects"},
+		{file(strings.Replace(ok, "<i4", "|O", 1), ""), "objects of Python"},
 		{file(strings.Replace(ok, "<i4", "<M8[ns]", 1), ""), `type "<M8[ns]" is not supported`},
 		{file(strings.Replace(ok, "'<i4'", "[('a', '<i4')]", 1), ""), "records"},
 		{file("{'descr': '<i4'}", ""), "want the keys"},
