@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
-
-	"github.com/tfq8/tfq8/tensor"
 )
 
 // Output is one output of a node: the value that TensorFlow writes as name:index.
@@ -41,10 +39,10 @@ type Node struct {
 	inputs   []Output
 	controls []*Node
 	users    []Use
-	graph    *Graph                        // nil once removed
-	extra    []byte                        // fields of the NodeDef that we do not interpret, as they were on the wire
-	ports    []string                      // in function bodies, of an op that is not known: its outputs as inputs spell them, out:index
-	value    atomic.Pointer[tensor.Tensor] // attribute "value", once decoded: a cache that readers fill
+	graph    *Graph                  // nil once removed
+	extra    []byte                  // fields of the NodeDef that we do not interpret, as they were on the wire
+	ports    []string                // in function bodies, of an op that is not known: its outputs as inputs spell them, out:index
+	value    atomic.Pointer[decoded] // attribute "value", once decoded: a cache that readers fill
 }
 
 // NamedAttr is one attribute of a node.

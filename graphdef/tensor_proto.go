@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"weak"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -344,11 +345,40 @@ func fieldValue(f typedField, raw []byte) uint64 {
 	return v
 }
 
+// decoded is a value that was decoded: held where the file spells it out, as it then takes little more than the file does, and
+// as long as somebody has it where a few bytes stand for many elements, so that a file of such values does not fill the memory
+// of a program that looks at one after another.
+type decoded struct {
+	spelt  *tensor.Tensor
+	filled weak.Pointer[tensor.Tensor]
+}
+
+// fillHeld is the size up to which filled tensors are held too.
+const fillHeld = 1 << 20
+
+func newDecoded(t *tensor.Tensor, wire int) *decoded {
+	if size := len(t.Bytes()) + 16*len(t.Strings()); size > fillHeld && size/16 > wire {
+		return &decoded{filled: weak.Make(t)}
+	}
+	return &decoded{spelt: t}
+}
+
+// tensor returns the value, nil if it has gone.
+func (d *decoded) tensor() *tensor.Tensor {
+	switch {
+	case d == nil:
+		return nil
+	case d.spelt != nil:
+		return d.spelt
+	}
+	return d.filled.Value()
+}
+
 // Tensor decodes the tensor attribute of that name; the value of a Const is attr "value". It is decoded once and
-// shared by all callers, who do not change it.
+// shared by all callers, who do not change it; a large one of equal elements again where no caller has it any more.
 func (n *Node) Tensor(attr string) (*tensor.Tensor, error) {
 	if attr == "value" {
-		if t := n.value.Load(); t != nil {
+		if t := n.value.Load().tensor(); t != nil {
 			return t, nil
 		}
 	}
@@ -364,7 +394,7 @@ func (n *Node) Tensor(attr string) (*tensor.Tensor, error) {
 		return nil, n.Errorf("attribute %q: %w", attr, err)
 	}
 	if attr == "value" && a.stored == nil {
-		n.value.Store(t)
+		n.value.Store(newDecoded(t, len(a.wire)))
 	}
 	return t, nil
 }

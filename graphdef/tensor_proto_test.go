@@ -2,7 +2,9 @@ package graphdef
 
 import (
 	"bytes"
+	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -143,4 +145,33 @@ func FuzzDecodeTensor(f *testing.F) {
 			t.Fatalf("round trip of %v %v changed it", x.DType(), x.Shape())
 		}
 	})
+}
+
+// Values of which the file spells out one element are shared as long as somebody holds them, and then not kept.
+func TestFilledTensorsAreNotKept(t *testing.T) {
+	var text strings.Builder
+	const count, mib = 8, 32
+	for i := range count {
+		fmt.Fprintf(&text, "c%d = Const[value=float %dx fill 1.5]()\n", i, mib<<20/4)
+	}
+	g, err := Parse(text.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range g.Nodes() {
+		a, err := n.Tensor("value")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := n.Tensor("value"); err != nil || a != b {
+			t.Errorf("%s: a second call gives %p, %v, want %p", n.Name(), b, err, a)
+		}
+		runtime.KeepAlive(a)
+	}
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	if have := stats.HeapAlloc >> 20; have > count*mib/2 {
+		t.Errorf("%d MiB are kept of %d filled values of %d", have, count, mib)
+	}
 }
