@@ -101,6 +101,22 @@ n = Reshape(b, from)
 		{"gelu, tanh", dense + "m = MatMul(x, w)\nz = BiasAdd(m, b)\nq = Pow(z, three)\nc = Mul(cubic, q)\ns = AddV2(z, c)\nl = Mul(slope, s)\ne = Tanh(l)\np = AddV2(one, e)\nh = Mul(half, z)\ny = Mul(h, p)", rows, nil, "MatMul", "Pow"},
 		{"gelu, tanh, no product", dense + "q = Pow(x, three)\nc = Mul(q, cubic)\ns = AddV2(x, c)\nl = Mul(slope, s)\ne = Tanh(l)\np = AddV2(one, e)\ng = Mul(p, half)\ny = Mul(x, g)", rows, nil, "GeluApproximate", "Pow"},
 		{"residual that broadcasts", dense + "f = Reshape(x, flat)\nm = MatMul(f, w)\nz = Reshape(m, back)\ny = AddV2(z, r)", map[string]tensor.Shape{"x": {2, 5, 3}, "r": {1, 5, 4}}, nil, "MatMul", ""},
+		{"layer norm with a gain for all", `
+x = Placeholder[dtype=float]()
+axis = Const[value=int32 [-1]]()
+eps = Const[value=float 1e-6]()
+gamma = Const[value=float 2]()
+beta = Const[value=float [1, 2, 3]]()
+m = Mean[keep_dims=true](x, axis)
+d = SquaredDifference(x, m)
+v = Mean[keep_dims=true](d, axis)
+ve = AddV2(v, eps)
+r = Rsqrt(ve)
+inv = Mul(r, gamma)
+xi = Mul(x, inv)
+mi = Mul(m, inv)
+s = Sub(beta, mi)
+y = AddV2(xi, s)`, rows, nil, "AddV2", "LayerNorm"},
 		{"residual that is the product", dense + "m = MatMul(x, w)\nz = BiasAdd(m, b)\ny = AddV2(z, z)", rows, nil, "AddV2", ""},
 		{"residual that is wider", dense + "m = MatMul(x, w)\nz = BiasAdd(m, b)\na = Relu(z)\ny = AddV2(a, r)", map[string]tensor.Shape{"x": {10, 3}, "r": {2, 10, 4}}, nil, "MatMul", ""},
 		{"silu", dense + "m = MatMul(x, w)\nz = BiasAdd(m, b)\ng = Sigmoid(z)\ny = Mul(g, z)", rows, nil, "MatMul", "Sigmoid"},
