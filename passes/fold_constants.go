@@ -26,7 +26,7 @@ var FoldConstants = Pass{
 const (
 	// maxGrowth is the most bytes that a folded constant may have beyond those of the constants it is computed from.
 	maxGrowth = 64 << 10
-	// maxFolded is the most bytes that a value on the way may have.
+	// maxFolded is the most bytes that a value on the way may have, and all Consts together that the file does not spell out.
 	maxFolded = 256 << 20
 	// maxAnchors is the most control edges that a folded constant may need to stay in its frame and branch.
 	maxAnchors = 4
@@ -66,6 +66,8 @@ type folder struct {
 	pure  *purity
 	place *placer
 	nodes map[*graphdef.Node]*known
+	// filled are the bytes of the Consts of which the file spells out less.
+	filled int
 }
 
 func (s *scope) foldConstants(ctx context.Context) error {
@@ -111,6 +113,12 @@ func (f *folder) know(ctx context.Context, n *graphdef.Node) *known {
 			return nil
 		}
 		k := &known{values: []*tensor.Tensor{t}, bytes: bytesOf(t)}
+		// Values of which the file spells out little are held as long as the pass runs: not without end.
+		if a, _ := n.Attr("value"); a.Stored() == nil && len(a.Wire()) < k.bytes {
+			if f.filled += k.bytes; f.filled > maxFolded {
+				return nil
+			}
+		}
 		f.wait(k, n)
 		return k
 	}

@@ -9,12 +9,17 @@ func (f *computeFlags) streamBytes(streams int) int64 {
 	if f.maxBytes != unset {
 		return int64(f.maxBytes)
 	}
+	return memoryShare(streams)
+}
+
+// memoryShare returns what each of so many streams may take of three quarters of all memory; 0 where nobody knows.
+func memoryShare(streams int) int64 {
 	have, err := memlimit.FromSystem()
 	if limit, limitErr := memlimit.FromCgroup(); limitErr == nil && (err != nil || limit < have) {
 		have, err = limit, nil
 	}
 	if err != nil {
-		return 0 // nobody knows
+		return 0
 	}
 	return int64(have / 4 * 3 / uint64(max(streams, 1)))
 }

@@ -280,7 +280,7 @@ func (r *showResult) missing(m *model, outputs []candidate) error {
 	if len(outputs) == 0 {
 		return nil
 	}
-	_, err := runtime.Compile(m.graph, runtime.CompileOptions{Fetches: names(outputs)})
+	_, err := runtime.Compile(m.graph, runtime.CompileOptions{Fetches: names(outputs), MaxBytes: memoryShare(1)})
 	var missing *runtime.UnsupportedError
 	if !errors.As(err, &missing) {
 		return err
