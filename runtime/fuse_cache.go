@@ -253,15 +253,18 @@ func (u *bodyUses) attends(r int, slot int32, g *growingCache) bool {
 	if st.attention == nil || st.mayDie || len(st.observe) > 0 || count(st.in, slot) != 1 {
 		return false
 	}
+	split := st.attention.layout.k
 	switch slot {
 	case st.in[1]:
 		g.keys = true
 	case st.in[2]:
-		g.values = true
+		g.values, split = true, st.attention.layout.v
 	default:
 		return false
 	}
-	return true
+	// Heads and time must lie as attention reads them: which is which, a negative axis says with the rank alone.
+	axis, _ := u.number(u.l.body.steps[g.append].in[2])
+	return axis == -2 || split == (axis == 1 || axis == -3)
 }
 
 // number returns the number that slot holds, where it is constant.
