@@ -31,7 +31,7 @@ func fuseLayerNorm(f *fusion, n *graphdef.Node) *fusedStep {
 	for i := range 2 {
 		for _, form := range []func(l *layerNorm, a, b graphdef.Output) bool{(*layerNorm).plain, (*layerNorm).scaled} {
 			l := &layerNorm{f: f}
-			if form(l, n.Input(i), n.Input(1-i)) && l.statistics() && f.closed(l.interior, n) && l.rows() {
+			if form(l, n.Input(i), n.Input(1-i)) && l.statistics() && f.closed(l.interior, n) {
 				st, ok := f.newNormStep(l.eps, n.Input(i).Node, n)
 				if !ok {
 					return nil
@@ -46,17 +46,6 @@ func fuseLayerNorm(f *fusion, n *graphdef.Node) *fusedStep {
 		}
 	}
 	return nil
-}
-
-// rows reports whether gain and shift can be vectors along the last dimension, as far as is known: what broadcasts in another
-// way, as a number for all, is no layer normalization of the kernels.
-func (l *layerNorm) rows() bool {
-	for _, o := range []graphdef.Output{l.gamma, l.beta} {
-		if v := l.f.constant(o); v != nil && (!isRow(v) || v.Len() == 1) {
-			return false
-		}
-	}
-	return true
 }
 
 // take notes o's node as part of the pattern and returns it, if it is one of ops.

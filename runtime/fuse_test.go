@@ -116,7 +116,7 @@ inv = Mul(r, gamma)
 xi = Mul(x, inv)
 mi = Mul(m, inv)
 s = Sub(beta, mi)
-y = AddV2(xi, s)`, rows, nil, "AddV2", "LayerNorm"},
+y = AddV2(xi, s)`, rows, nil, "LayerNorm", "Rsqrt"},
 		{"residual that is the product", dense + "m = MatMul(x, w)\nz = BiasAdd(m, b)\ny = AddV2(z, z)", rows, nil, "AddV2", ""},
 		{"residual that is wider", dense + "m = MatMul(x, w)\nz = BiasAdd(m, b)\na = Relu(z)\ny = AddV2(a, r)", map[string]tensor.Shape{"x": {10, 3}, "r": {2, 10, 4}}, nil, "MatMul", ""},
 		{"silu", dense + "m = MatMul(x, w)\nz = BiasAdd(m, b)\ng = Sigmoid(z)\ny = Mul(g, z)", rows, nil, "MatMul", "Sigmoid"},
