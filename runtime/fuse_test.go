@@ -44,7 +44,7 @@ eps = Const[value=float 1e-5]()
 half = Const[value=float 0.5]()
 gamma = Const[value=float [1, -2, 3, 0.5]]()
 beta = Const[value=float [0.5, -0.5, 1, 2]]()
-tall = Const[value=float 3x1 [1, 2, 3]]()
+tall = Placeholder[dtype=float]()
 wide = Const[value=float 2x1x1x1 [1, 2]]()
 `
 	const batchNorm = `
@@ -63,7 +63,7 @@ f = Reshape(x, to)
 b = FusedBatchNormV3[data_format="NCHW", epsilon=0.001](f, ones, zeros, none, none)
 n = Reshape(b, from)
 `
-	normed := map[string]tensor.Shape{"x": {2, 3, 4}}
+	normed := map[string]tensor.Shape{"x": {2, 3, 4}, "tall": {3, 1}}
 	heads := map[string]tensor.Shape{"q": {2, 3, 5, 4}, "k": {2, 3, 7, 4}, "v": {2, 3, 7, 6}}
 	split := map[string]tensor.Shape{"q": {2, 5, 3, 4}, "k": {2, 7, 3, 4}, "v": {2, 7, 3, 6}}
 	rows := map[string]tensor.Shape{"x": {10, 3}, "r": {10, 4}}
