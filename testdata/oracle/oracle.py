@@ -5,6 +5,7 @@
   oracle.py translate GRAPH --spm SPM [--batch N] [--expect FILE --least N] < text > text
   oracle.py compare FP32 INT8 --feeds FEEDS.npz... [--ours OUT.npz...] [--fetch NAME] [--limit L2]
   oracle.py products INT8 [--feeds FEEDS.npz] [-o OUT.npz] [--cases DIR]
+  oracle.py forms --tfq8 FILE MODEL CASE.pb...
 
 GRAPH is a frozen GraphDef (.pb or .pbtxt). Feeds and answers are .npz files whose keys are names of nodes (their output
 0) or tensors; quantized values stand there as int8, uint8 and int32. Exit code: 0 done and agreed, 1 differs, 2 error.
@@ -13,6 +14,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -180,6 +182,23 @@ def cmd_products(a):
     return 0 if records and not bad else 1
 
 
+def cmd_forms(a):
+    """Checks that TensorFlow loads what freeze and convert write of a model, and gives the recorded answers.
+
+    MODEL is a graph or a SavedModel, CASE.pb its recorded answers. INT8 is compared with tfq8's own answers.
+    """
+    import forms
+    vnni, count, bad = tfgraph.has_vnni(), 0, 0
+    with tempfile.TemporaryDirectory() as work:
+        for form, case, why in forms.check(a.tfq8, work, a.model, a.cases, vnni is False):
+            count += 1
+            if why:
+                bad += 1
+                print(f'oracle: {a.model}: {form}: {os.path.basename(case)}: {why}', file=sys.stderr)
+    write_json({'model': a.model, 'checks': count, 'failed': bad})
+    return 0 if count and not bad else 1
+
+
 def parser():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = p.add_subparsers(required=True, metavar='COMMAND')
@@ -228,6 +247,10 @@ def parser():
     v.add_argument('--seed', type=int, default=1)
     v.add_argument('-o', '--out')
     v.add_argument('--cases', metavar='DIR')
+    v = verb('forms', cmd_forms)
+    v.add_argument('--tfq8', required=True)
+    v.add_argument('model')
+    v.add_argument('cases', nargs='+')
     return p
 
 

@@ -8,6 +8,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 import numpy as np
 import tensorflow as tf
 from google.protobuf import text_format
+from tensorflow.core.protobuf import rewriter_config_pb2
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph_def
 
 tf1 = tf.compat.v1
@@ -29,13 +30,20 @@ def load(path):
     return graph_def
 
 
-def session(graph_def, threads=2):
+def session(graph_def, threads=2, fuse=True):
     """A TF1 session on a graph of its own that holds graph_def; fetch and feed by tensor name."""
     graph = tf.Graph()
     with graph.as_default():
         tf.import_graph_def(graph_def, name='')
-    return tf1.Session(graph=graph, config=tf1.ConfigProto(intra_op_parallelism_threads=threads,
-                                                           inter_op_parallelism_threads=1))
+    return tf1.Session(graph=graph, config=config(threads, fuse))
+
+
+def config(threads=2, fuse=True):
+    """Options of a TF1 session. Without fuse nodes are computed one by one: the remapper's fused GELU is off by 1e-3."""
+    c = tf1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
+    if not fuse:
+        c.graph_options.rewrite_options.remapping = rewriter_config_pb2.RewriterConfig.OFF
+    return c
 
 
 def tensor_name(name):
