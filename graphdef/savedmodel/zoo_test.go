@@ -3,7 +3,6 @@ package savedmodel_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -140,10 +139,6 @@ func checkGraph(t *testing.T, m *savedmodel.Model, g *graphdef.Graph, c *cases.C
 		of = append(of, o.String())
 	}
 	plan, err := runtime.Compile(g, opts)
-	var missing *runtime.UnsupportedError
-	if errors.As(err, &missing) {
-		t.Skipf("opened, but cannot be run yet: %v", err)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
