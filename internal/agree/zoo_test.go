@@ -3,7 +3,6 @@ package agree
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -17,7 +16,6 @@ import (
 	"github.com/tfq8/tfq8/graphdef/savedmodel"
 	"github.com/tfq8/tfq8/internal/cases"
 	"github.com/tfq8/tfq8/passes"
-	"github.com/tfq8/tfq8/runtime"
 	"github.com/tfq8/tfq8/tensor"
 )
 
@@ -217,10 +215,6 @@ func (z *zoo) convert(t *testing.T, target passes.Target) (counts, rest string) 
 	res, err := passes.Convert(ctx, z.graph, passes.Options{
 		Inputs: z.inputs, Outputs: z.outputs, Calibrate: z.random(), Target: target, Verify: true,
 	})
-	var missing *runtime.UnsupportedError
-	if errors.As(err, &missing) {
-		t.Skip(err)
-	}
 	if err != nil {
 		t.Fatalf("%v: %v", target, err)
 	}
