@@ -17,6 +17,7 @@ import (
 
 	"github.com/tfq8/tfq8/graphdef"
 	"github.com/tfq8/tfq8/graphdef/internal/pbtext"
+	"github.com/tfq8/tfq8/graphdef/internal/wire"
 )
 
 // partName matches what the files of a checkpoint have behind the prefix.
@@ -119,12 +120,12 @@ func parseState(b []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	wire, err := pbtext.Unmarshal(b, state)
+	message, err := pbtext.Unmarshal(b, state)
 	if err != nil {
 		return "", err
 	}
 	latest := ""
-	err = eachField(wire, func(num protowire.Number, _ protowire.Type, _ uint64, raw []byte) error {
+	err = wire.EachField(message, func(num protowire.Number, _ uint64, raw []byte) error {
 		if num == 1 {
 			latest = string(raw)
 		}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/tfq8/tfq8/graphdef"
+	"github.com/tfq8/tfq8/graphdef/internal/wire"
 	"github.com/tfq8/tfq8/tensor"
 )
 
@@ -119,14 +120,14 @@ func (r *Reader) readHeader(b []byte) error {
 		return ErrV1
 	}
 	shards := uint64(0)
-	err := eachField(b, func(num protowire.Number, _ protowire.Type, v uint64, raw []byte) error {
+	err := wire.EachField(b, func(num protowire.Number, v uint64, raw []byte) error {
 		switch num {
 		case 1:
 			shards = v
 		case 2:
 			r.big = v == 1
 		case 3:
-			return eachField(raw, func(num protowire.Number, _ protowire.Type, v uint64, _ []byte) error {
+			return wire.EachField(raw, func(num protowire.Number, v uint64, _ []byte) error {
 				if num == 2 && v > 1 {
 					return fmt.Errorf("the checkpoint wants a reader of version %d, have 1", v)
 				}
@@ -148,7 +149,7 @@ func (r *Reader) readHeader(b []byte) error {
 // readEntry decodes a BundleEntryProto.
 func readEntry(b []byte) (*Entry, error) {
 	e := &Entry{Shape: tensor.Shape{}}
-	err := eachField(b, func(num protowire.Number, _ protowire.Type, v uint64, raw []byte) (err error) {
+	err := wire.EachField(b, func(num protowire.Number, v uint64, raw []byte) (err error) {
 		switch num {
 		case 1:
 			e.DType = tensor.DType(int32(v))
@@ -190,7 +191,7 @@ func readEntry(b []byte) (*Entry, error) {
 // readShape decodes a TensorShapeProto whose dimensions are all known.
 func readShape(b []byte) (tensor.Shape, error) {
 	s := tensor.Shape{}
-	err := eachField(b, func(num protowire.Number, _ protowire.Type, v uint64, raw []byte) error {
+	err := wire.EachField(b, func(num protowire.Number, v uint64, raw []byte) error {
 		switch {
 		case num == 3 && v != 0:
 			return fmt.Errorf("the rank is not known")
@@ -200,7 +201,7 @@ func readShape(b []byte) (tensor.Shape, error) {
 			return fmt.Errorf("there are too many dimensions")
 		}
 		size := int64(0)
-		err := eachField(raw, func(num protowire.Number, _ protowire.Type, v uint64, _ []byte) error {
+		err := wire.EachField(raw, func(num protowire.Number, v uint64, _ []byte) error {
 			if num == 1 {
 				size = int64(v)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/tfq8/tfq8/graphdef/internal/wire"
 	"github.com/tfq8/tfq8/tensor"
 )
 
@@ -92,7 +93,7 @@ func (s Slice) covers(full tensor.Shape) bool {
 // readSlice decodes a TensorSliceProto.
 func readSlice(b []byte) (Slice, error) {
 	var s Slice
-	err := eachField(b, func(num protowire.Number, _ protowire.Type, _ uint64, raw []byte) error {
+	err := wire.EachField(b, func(num protowire.Number, _ uint64, raw []byte) error {
 		if num != 1 {
 			return nil
 		}
@@ -100,7 +101,7 @@ func readSlice(b []byte) (Slice, error) {
 		if len(s) == maxRank {
 			return fmt.Errorf("slice has too many dimensions")
 		}
-		err := eachField(raw, func(num protowire.Number, _ protowire.Type, v uint64, _ []byte) error {
+		err := wire.EachField(raw, func(num protowire.Number, v uint64, _ []byte) error {
 			switch num {
 			case 1:
 				e.Start = int64(v)
@@ -180,37 +181,4 @@ func appendOrderedSigned(b []byte, v int64) []byte {
 		}
 	}
 	return append(b, out...)
-}
-
-// eachField calls f for each field of a message: v for numbers, raw for length-delimited fields.
-func eachField(b []byte, f func(num protowire.Number, typ protowire.Type, v uint64, raw []byte) error) error {
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return fmt.Errorf("malformed message: %w", protowire.ParseError(n))
-		}
-		b = b[n:]
-		var v uint64
-		var raw []byte
-		switch typ {
-		case protowire.VarintType:
-			v, n = protowire.ConsumeVarint(b)
-		case protowire.Fixed32Type:
-			var w uint32
-			w, n = protowire.ConsumeFixed32(b)
-			v = uint64(w)
-		case protowire.BytesType:
-			raw, n = protowire.ConsumeBytes(b)
-		default:
-			n = protowire.ConsumeFieldValue(num, typ, b)
-		}
-		if n < 0 {
-			return fmt.Errorf("malformed message: field %d: %w", num, protowire.ParseError(n))
-		}
-		b = b[n:]
-		if err := f(num, typ, v, raw); err != nil {
-			return err
-		}
-	}
-	return nil
 }

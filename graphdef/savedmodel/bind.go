@@ -9,6 +9,7 @@ import (
 
 	"github.com/tfq8/tfq8/graphdef"
 	"github.com/tfq8/tfq8/graphdef/checkpoint"
+	"github.com/tfq8/tfq8/graphdef/internal/wire"
 	"github.com/tfq8/tfq8/tensor"
 )
 
@@ -280,17 +281,17 @@ func (b *binder) wrapped(f *graphdef.Function, captures map[string][]int) ([]int
 // readTrackable returns the checkpoint keys of the values of a TrackableObjectGraph's nodes.
 func readTrackable(b []byte) ([]string, error) {
 	var keys []string
-	err := eachField(b, func(num protowire.Number, _ uint64, raw []byte) error {
+	err := wire.EachField(b, func(num protowire.Number, _ uint64, raw []byte) error {
 		if num != 1 {
 			return nil
 		}
 		key := ""
-		err := eachField(raw, func(num protowire.Number, _ uint64, raw []byte) error {
+		err := wire.EachField(raw, func(num protowire.Number, _ uint64, raw []byte) error {
 			if num != 2 {
 				return nil
 			}
 			var name, k string
-			err := eachField(raw, func(num protowire.Number, _ uint64, raw []byte) error {
+			err := wire.EachField(raw, func(num protowire.Number, _ uint64, raw []byte) error {
 				switch num {
 				case 1:
 					name = string(raw)
@@ -313,7 +314,7 @@ func readTrackable(b []byte) ([]string, error) {
 // readCaptures returns the object numbers that each concrete function of a SavedObjectGraph is bound to.
 func readCaptures(b []byte) (map[string][]int, error) {
 	captures := map[string][]int{}
-	err := eachField(b, func(num protowire.Number, _ uint64, raw []byte) error {
+	err := wire.EachField(b, func(num protowire.Number, _ uint64, raw []byte) error {
 		if num != 2 {
 			return nil
 		}
@@ -323,7 +324,7 @@ func readCaptures(b []byte) (map[string][]int, error) {
 		}
 		var ids []int
 		add := func(v uint64) { ids = append(ids, int(min(v, 1<<31))) }
-		err = eachField(f, func(num protowire.Number, v uint64, raw []byte) error {
+		err = wire.EachField(f, func(num protowire.Number, v uint64, raw []byte) error {
 			if num != 2 {
 				return nil
 			}
@@ -390,7 +391,7 @@ func (b *binder) bindNames() {
 // readVariableDef returns the part of a partitioned variable that a VariableDef describes; nil for one that is whole.
 func readVariableDef(b []byte) (name string, v *binding) {
 	var info []byte
-	err := eachField(b, func(num protowire.Number, _ uint64, raw []byte) error {
+	err := wire.EachField(b, func(num protowire.Number, _ uint64, raw []byte) error {
 		switch num {
 		case 1:
 			name = nodeName(string(raw))
@@ -416,7 +417,7 @@ func readVariableDef(b []byte) (name string, v *binding) {
 			*list, raw = append(*list, int(u)), raw[n:]
 		}
 	}
-	err = eachField(info, func(num protowire.Number, u uint64, raw []byte) error {
+	err = wire.EachField(info, func(num protowire.Number, u uint64, raw []byte) error {
 		switch num {
 		case 1:
 			v.key = string(raw)

@@ -601,10 +601,7 @@ func funcName(n *graphdef.Node, attr string) string {
 func shapesAttr(shapes []tensor.PartialShape) graphdef.Attr {
 	var list []byte
 	for _, s := range shapes {
-		eachField(graphdef.ShapeAttr(s).Wire(), func(_ protowire.Number, _ uint64, raw []byte) error {
-			list = protowire.AppendBytes(protowire.AppendTag(list, 7, protowire.BytesType), raw)
-			return nil
-		})
+		list = protowire.AppendBytes(protowire.AppendTag(list, 7, protowire.BytesType), shapeProto(s))
 	}
 	return graphdef.AttrFromWire(protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), list))
 }

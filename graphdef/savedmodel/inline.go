@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/tfq8/tfq8/graphdef"
+	"github.com/tfq8/tfq8/graphdef/internal/wire"
 	"github.com/tfq8/tfq8/tensor"
 )
 
@@ -249,7 +250,7 @@ func placeholder(a graphdef.Attr) string {
 		return ""
 	}
 	name := ""
-	if eachField(a.Wire(), func(_ protowire.Number, _ uint64, raw []byte) error {
+	if wire.EachField(a.Wire(), func(_ protowire.Number, _ uint64, raw []byte) error {
 		name = string(raw)
 		return nil
 	}) != nil {

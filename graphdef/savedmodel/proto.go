@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/tfq8/tfq8/graphdef/internal/wire"
 	"github.com/tfq8/tfq8/tensor"
 )
 
@@ -44,44 +45,9 @@ type tensorInfo struct {
 
 type assetFile struct{ tensor, file string }
 
-// eachField calls f for each field of a message: v for numbers, raw for length-delimited fields.
-func eachField(b []byte, f func(num protowire.Number, v uint64, raw []byte) error) error {
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return fmt.Errorf("malformed message: %w", protowire.ParseError(n))
-		}
-		b = b[n:]
-		var v uint64
-		var raw []byte
-		switch typ {
-		case protowire.VarintType:
-			v, n = protowire.ConsumeVarint(b)
-		case protowire.Fixed32Type:
-			var w uint32
-			w, n = protowire.ConsumeFixed32(b)
-			v = uint64(w)
-		case protowire.BytesType:
-			if raw, n = protowire.ConsumeBytes(b); raw == nil {
-				raw = []byte{}
-			}
-		default:
-			n = protowire.ConsumeFieldValue(num, typ, b)
-		}
-		if n < 0 {
-			return fmt.Errorf("malformed message: field %d: %w", num, protowire.ParseError(n))
-		}
-		b = b[n:]
-		if err := f(num, v, raw); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // mapEntry reads an entry of a map from strings to messages or strings.
 func mapEntry(b []byte) (key string, value []byte, err error) {
-	err = eachField(b, func(num protowire.Number, _ uint64, raw []byte) error {
+	err = wire.EachField(b, func(num protowire.Number, _ uint64, raw []byte) error {
 		switch num {
 		case 1:
 			key = string(raw)
@@ -96,7 +62,7 @@ func mapEntry(b []byte) (key string, value []byte, err error) {
 // readSavedModel returns the meta graphs of a SavedModel message.
 func readSavedModel(b []byte) ([]*metaGraph, error) {
 	var graphs []*metaGraph
-	err := eachField(b, func(num protowire.Number, _ uint64, raw []byte) error {
+	err := wire.EachField(b, func(num protowire.Number, _ uint64, raw []byte) error {
 		if num != 2 || raw == nil {
 			return nil
 		}
@@ -112,10 +78,10 @@ func readSavedModel(b []byte) ([]*metaGraph, error) {
 
 func readMetaGraph(b []byte) (*metaGraph, error) {
 	m := &metaGraph{collections: map[string]collection{}, signatures: map[string]*signatureDef{}}
-	err := eachField(b, func(num protowire.Number, _ uint64, raw []byte) (err error) {
+	err := wire.EachField(b, func(num protowire.Number, _ uint64, raw []byte) (err error) {
 		switch num {
 		case 1:
-			return eachField(raw, func(num protowire.Number, _ uint64, raw []byte) error {
+			return wire.EachField(raw, func(num protowire.Number, _ uint64, raw []byte) error {
 				switch num {
 				case 4:
 					m.tags = append(m.tags, string(raw))
@@ -128,7 +94,7 @@ func readMetaGraph(b []byte) (*metaGraph, error) {
 			m.graph = raw
 		case 3:
 			m.saver = &saver{}
-			return eachField(raw, func(num protowire.Number, _ uint64, raw []byte) error {
+			return wire.EachField(raw, func(num protowire.Number, _ uint64, raw []byte) error {
 				switch num {
 				case 1:
 					m.saver.filename = string(raw)
@@ -181,11 +147,11 @@ func readMetaGraph(b []byte) (*metaGraph, error) {
 // readCollection decodes a CollectionDef: node_list, bytes_list or any_list.
 func readCollection(b []byte) (collection, error) {
 	var c collection
-	err := eachField(b, func(kind protowire.Number, _ uint64, raw []byte) error {
+	err := wire.EachField(b, func(kind protowire.Number, _ uint64, raw []byte) error {
 		if raw == nil {
 			return nil
 		}
-		return eachField(raw, func(num protowire.Number, _ uint64, raw []byte) error {
+		return wire.EachField(raw, func(num protowire.Number, _ uint64, raw []byte) error {
 			switch {
 			case num != 1:
 			case kind == 1:
@@ -201,7 +167,7 @@ func readCollection(b []byte) (collection, error) {
 
 func readSignature(b []byte) (*signatureDef, error) {
 	s := &signatureDef{inputs: map[string]*tensorInfo{}, outputs: map[string]*tensorInfo{}}
-	err := eachField(b, func(num protowire.Number, _ uint64, raw []byte) error {
+	err := wire.EachField(b, func(num protowire.Number, _ uint64, raw []byte) error {
 		switch num {
 		case 1, 2:
 			key, value, err := mapEntry(raw)
@@ -225,7 +191,7 @@ func readSignature(b []byte) (*signatureDef, error) {
 
 func readTensorInfo(b []byte) (*tensorInfo, error) {
 	info := &tensorInfo{}
-	err := eachField(b, func(num protowire.Number, v uint64, raw []byte) (err error) {
+	err := wire.EachField(b, func(num protowire.Number, v uint64, raw []byte) (err error) {
 		switch num {
 		case 1:
 			info.name = string(raw)
@@ -234,7 +200,7 @@ func readTensorInfo(b []byte) (*tensorInfo, error) {
 		case 3:
 			info.shape, err = readShape(raw)
 		case 4:
-			return eachField(raw, func(num protowire.Number, _ uint64, raw []byte) error {
+			return wire.EachField(raw, func(num protowire.Number, _ uint64, raw []byte) error {
 				if num >= 1 && num <= 3 {
 					info.sparse[num-1] = string(raw)
 				}
@@ -251,11 +217,11 @@ const maxRank = 254
 
 func readShape(b []byte) (tensor.PartialShape, error) {
 	dims, unknown := []int{}, false
-	err := eachField(b, func(num protowire.Number, v uint64, raw []byte) error {
+	err := wire.EachField(b, func(num protowire.Number, v uint64, raw []byte) error {
 		switch num {
 		case 2:
 			size := int64(0)
-			err := eachField(raw, func(num protowire.Number, v uint64, _ []byte) error {
+			err := wire.EachField(raw, func(num protowire.Number, v uint64, _ []byte) error {
 				if num == 1 {
 					size = int64(v)
 				}
@@ -284,7 +250,7 @@ func readShape(b []byte) (tensor.PartialShape, error) {
 
 func readAsset(b []byte) (assetFile, error) {
 	var a assetFile
-	err := eachField(b, func(num protowire.Number, _ uint64, raw []byte) error {
+	err := wire.EachField(b, func(num protowire.Number, _ uint64, raw []byte) error {
 		switch num {
 		case 1:
 			info, err := readTensorInfo(raw)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tfq8/tfq8/graphdef"
 	"github.com/tfq8/tfq8/graphdef/checkpoint"
+	"github.com/tfq8/tfq8/graphdef/internal/wire"
 	"github.com/tfq8/tfq8/tensor"
 )
 
@@ -155,7 +156,7 @@ func (s *Signature) encode() []byte {
 // shapeProto returns a TensorShapeProto.
 func shapeProto(s tensor.PartialShape) []byte {
 	var out []byte
-	eachField(graphdef.ShapeAttr(s).Wire(), func(_ protowire.Number, _ uint64, raw []byte) error {
+	wire.EachField(graphdef.ShapeAttr(s).Wire(), func(_ protowire.Number, _ uint64, raw []byte) error {
 		out = raw
 		return nil
 	})
