@@ -164,6 +164,7 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 		keep[f.slot] = true
 	}
 	c.setLifetimes([]*block{p.root}, keep, nil)
+	c.findLeavers(p)
 	p.numSlots = c.numSlots
 	p.consts = c.usedConstants(p)
 	return p, nil
@@ -399,7 +400,7 @@ func (sc *scope) emitStep(n *graphdef.Node, inputs []graphdef.Output, b *block) 
 	if err != nil {
 		return err
 	}
-	st := step{name: n.Name(), op: n.Op(), eval: eval, specialize: specializerOf(n), stateful: isStateful(n.Op())}
+	st := step{name: n.Name(), op: n.Op(), eval: eval, specialize: specializerOf(n), stateful: isStateful(n.Op()), rows: ruleOf(n)}
 	for _, in := range inputs {
 		slot, err := sc.slot(in, n)
 		if err != nil {

@@ -33,7 +33,7 @@ func fuseAttention(f *fusion, n *graphdef.Node) *fusedStep {
 // attentionEndingIn matches an attention whose second product is n, in a step that takes the place of last.
 func (f *fusion) attentionEndingIn(n, last *graphdef.Node) *fusedStep {
 	a := &attention{}
-	st := &fusedStep{op: "Attention", attention: a}
+	st := &fusedStep{op: "Attention", attention: a, rows: same(attentionRows)}
 	second, ok := f.headProduct(n, last, st, false)
 	if !ok {
 		return nil

@@ -114,6 +114,9 @@ func (f *fusion) denseWith(n, cur *graphdef.Node, residual graphdef.Output) *fus
 	add(&d.reshape, shape)
 	add(&d.residual, residual)
 	st.eval = d.eval
+	if a := cur.AttrReader(); !a.Has("transpose_a") || !a.Bool("transpose_a") {
+		st.rows = d.rowRule()
+	}
 	st.specialize = d.specialize
 	return st
 }

@@ -43,7 +43,7 @@ func fuseGelu(f *fusion, n *graphdef.Node) *fusedStep {
 	}
 	act := g.activation()
 	return &fusedStep{
-		op: g.kind, inputs: []graphdef.Output{g.x}, interior: g.interior,
+		op: g.kind, inputs: []graphdef.Output{g.x}, interior: g.interior, rows: same(elementwiseRows),
 		eval: func(c *call) error {
 			x := c.in(0)
 			t, err := c.allocOver(0, tensor.Float32, x.Shape(), 1)

@@ -26,6 +26,7 @@ func fuseInt8Batch(f *fusion, n *graphdef.Node) *fusedStep {
 		inputs:   []graphdef.Output{product.Input(0), product.Input(1)},
 		interior: []*graphdef.Node{cast, product},
 		eval:     p.eval,
+		rows:     batchProductRows(false),
 	}
 }
 

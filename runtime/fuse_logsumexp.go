@@ -25,7 +25,7 @@ func fuseLogSumExp(f *fusion, n *graphdef.Node) *fusedStep {
 	if !ok || !f.closed(l.interior, n) {
 		return nil
 	}
-	return &fusedStep{op: "LogSoftmax", inputs: []graphdef.Output{l.x}, interior: l.interior, eval: l.eval}
+	return &fusedStep{op: "LogSoftmax", inputs: []graphdef.Output{l.x}, interior: l.interior, eval: l.eval, rows: same(lastDimensionRows)}
 }
 
 func (f *fusion) matchLogSumExp(n *graphdef.Node) (*logSumExp, bool) {

@@ -41,6 +41,7 @@ func fuseLayerNorm(f *fusion, n *graphdef.Node) *fusedStep {
 					inputs:   []graphdef.Output{l.x, l.gamma, l.beta},
 					interior: l.interior,
 					eval:     st.eval,
+					rows:     same(normRows),
 				}
 			}
 		}

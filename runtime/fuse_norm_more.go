@@ -23,7 +23,7 @@ func fuseRMSNorm(f *fusion, n *graphdef.Node) *fusedStep {
 				continue
 			}
 			if st, ok := f.newNormStep(l.eps, n, nil); ok {
-				return &fusedStep{op: "RMSNorm", inputs: []graphdef.Output{l.x, l.gamma}, interior: l.interior, eval: st.eval}
+				return &fusedStep{op: "RMSNorm", inputs: []graphdef.Output{l.x, l.gamma}, interior: l.interior, eval: st.eval, rows: same(normRows)}
 			}
 		}
 	}

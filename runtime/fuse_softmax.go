@@ -13,7 +13,7 @@ func fuseSoftmax(f *fusion, n *graphdef.Node) *fusedStep {
 	if n.Op() != "Softmax" || !isFloat(n) {
 		return nil
 	}
-	st := &fusedStep{op: "Softmax", eval: maskedSoftmax}
+	st := &fusedStep{op: "Softmax", eval: maskedSoftmax, rows: same(lastDimensionRows)}
 	add := f.unshifted(n.Input(0), n, st)
 	if add.Index != 0 || !isAdd(add.Node) || !f.private(add, n) {
 		if add, st.interior = n.Input(0), nil; add.Index != 0 || !isAdd(add.Node) || !f.private(add, n) {

@@ -124,7 +124,7 @@ func fuseBeamTopK(f *fusion, n *graphdef.Node) *fusedStep {
 		b.stages = append(b.stages, p)
 	}
 	slices.Reverse(b.stages)
-	st.eval = b.eval
+	st.eval, st.rows = b.eval, b.rowRule()
 	return st
 }
 

@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"sync/atomic"
+
 	"github.com/tfq8/tfq8/kernels"
 	"github.com/tfq8/tfq8/tensor"
 )
@@ -37,6 +39,9 @@ type Plan struct {
 	fetches  []endpoint
 	maxBytes int64
 	assets   string
+
+	hasLeavers bool        // some loop is of a kind that rows can leave
+	mixes      atomic.Bool // but it has been found to mix rows
 }
 
 // endpoint is a feed or fetch: the name the user gave, and where the value is.
@@ -72,6 +77,7 @@ type step struct {
 
 	attention  *attention  // what eval computes, if it is that
 	specialize specializer // nil: nothing to prepare once constants are known
+	rows       rowRule     // nil: rows are mixed, unless nothing depends on them
 }
 
 // observation is a name under which an output of a step is observed.
@@ -88,6 +94,7 @@ type loop struct {
 	pred       int32   // slot of the condition, a bool scalar set by cond
 	locals     []int32 // slots that live inside, released when the loop ends
 	observe    []observation
+	leave      *leaving // nil: rows stay together
 }
 
 // loopVar is one variable of a loop. Slots: its initial value (outside), its value in the iteration, its next value, and

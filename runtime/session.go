@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/tfq8/tfq8/graphdef"
@@ -43,6 +44,8 @@ type Session struct {
 	resources  map[string]any // variables, tables: by kind, container and shared name; a run starts without
 	arrays     []holder       // tensor arrays of this run
 	pinned     []*buffer      // variants of this run whose references are not counted
+	rows       *rowRun        // of RunRows, nil where rows stay together
+	behind     *Session       // runs the steps behind a loop for rows that have left it
 }
 
 // value is what a slot holds: a tensor header, and the buffer it points into (nil for constants and feeds, whose memory is
@@ -83,30 +86,47 @@ func (s *Session) Run(ctx context.Context, feeds map[string]*tensor.Tensor) (map
 		return nil, err
 	}
 	s.stopped.Store(false)
-	unhook := context.AfterFunc(ctx, func() { s.stopped.Store(true) })
+	behind := s.behind
+	if behind != nil {
+		behind.stopped.Store(false)
+	}
+	unhook := context.AfterFunc(ctx, func() {
+		s.stopped.Store(true)
+		if behind != nil {
+			behind.stopped.Store(true)
+		}
+	})
 	defer unhook()
+	defer s.reset()
+	if s.rows != nil {
+		s.rows.begin(s)
+	}
 	err := s.run(s.plan.root)
+	if err == nil && s.rows != nil && len(s.rows.groups) > 0 && !s.rows.apart(s.plan) {
+		err = errMixed
+	}
 	if err != nil {
-		s.reset()
 		if errors.Is(err, errStopped) {
 			return nil, context.Cause(ctx)
 		}
 		return nil, fmt.Errorf("run: %w", err)
 	}
+	return s.results()
+}
+
+// results takes the fetches out of their slots.
+func (s *Session) results() (map[string]*tensor.Tensor, error) {
 	out := make(map[string]*tensor.Tensor, len(s.plan.fetches))
 	for _, f := range s.plan.fetches {
 		v := &s.values[f.slot]
 		if v.dead {
-			s.reset()
 			return nil, fmt.Errorf("run: fetch %q lies on a branch that did not run", f.name)
 		}
 		if d := v.t.DType(); d == tensor.Resource || d == tensor.Variant {
-			s.reset()
 			return nil, fmt.Errorf("run: fetch %q is a %v, which means nothing outside of the run; fetch a value read from it", f.name, d)
 		}
 		out[f.name] = s.takeOut(v)
 	}
-	s.reset()
 	return out, nil
 }
 
@@ -210,12 +230,22 @@ func (s *Session) run(b *block) error {
 			if err := s.runLoop(st); err != nil {
 				return err
 			}
+			if s.rows != nil && s.rows.watch && st.loop.leave == nil {
+				s.rows.note(s, st)
+			}
 		case st.branch != nil:
 			if err := s.runBranch(st); err != nil {
 				return err
 			}
+			if s.rows != nil && s.rows.watch {
+				s.rows.note(s, st)
+			}
 		default:
 			s.call.st = st
+			watch := s.rows != nil && s.rows.watch
+			if watch {
+				s.rows.before(s, st)
+			}
 			var err error
 			if s.Profile == nil {
 				err = st.eval(&s.call)
@@ -228,6 +258,9 @@ func (s *Session) run(b *block) error {
 			}
 			if err != nil {
 				return &graphdef.NodeError{Node: st.name, Op: st.op, Err: err}
+			}
+			if watch {
+				s.rows.note(s, st)
 			}
 		}
 		if s.Observer != nil {
@@ -277,10 +310,17 @@ func (s *Session) runLoop(st *step) error {
 	for _, v := range l.vars {
 		s.share(v.cur, v.init)
 	}
-	for first := true; ; first = false {
+	leaves := l.leave != nil && s.rows != nil
+	if leaves {
+		s.rows.enter(l)
+	}
+	for iteration := 0; ; iteration++ {
 		// A loop may have no steps at all: views of its variables and a constant condition take none.
 		if s.stopped.Load() {
 			return errStopped
+		}
+		if leaves = leaves && s.rows != nil; leaves {
+			s.rows.watch = true
 		}
 		if err := s.run(&l.cond); err != nil {
 			return err
@@ -290,12 +330,26 @@ func (s *Session) runLoop(st *step) error {
 			return &graphdef.NodeError{Node: st.name, Op: st.op, Err: fmt.Errorf("loop condition is %v %v, want a bool scalar", p.DType(), p.Shape())}
 		}
 		if !tensor.Data[bool](p)[0] {
+			if leaves && slices.Contains(s.rows.forms[l.pred].alone, true) {
+				if err := s.stayTogether(); err != nil { // alone some would go on
+					return err
+				}
+				leaves = false
+			}
 			break
+		}
+		if leaves && iteration >= settled {
+			if err := s.leave(st); err != nil {
+				return err
+			}
+		}
+		if leaves = leaves && s.rows != nil; leaves {
+			s.rows.watch = iteration < settled
 		}
 		if s.Observer != nil {
 			s.observe(l.observe)
 		}
-		if first {
+		if iteration == 0 {
 			if err := s.run(&l.once); err != nil {
 				return err
 			}
@@ -304,6 +358,14 @@ func (s *Session) runLoop(st *step) error {
 			return err
 		}
 		s.advance(l)
+		if leaves && s.rows.watch && !s.rows.advance(l, iteration) {
+			if err := s.stayTogether(); err != nil {
+				return err
+			}
+		}
+	}
+	if leaves {
+		s.rows.exit(l)
 	}
 	for _, v := range l.vars {
 		if v.exit >= 0 {

@@ -78,7 +78,7 @@ func (r *Runner) Run(ctx context.Context, feeds []Feeds) (time.Duration, error) 
 				if i >= len(feeds) {
 					return
 				}
-				if _, err := s.Run(ctx, feeds[i]); err != nil {
+				if _, err := s.RunRows(ctx, feeds[i]); err != nil {
 					cancel(fmt.Errorf("feed %d: %w", i+1, err))
 				}
 			}
@@ -146,7 +146,7 @@ func ProfileRun(ctx context.Context, p *runtime.Plan, feeds []Feeds) (steps []St
 		}
 		start := time.Now()
 		for _, f := range feeds {
-			if _, err := s.Run(ctx, f); err != nil {
+			if _, err := s.RunRows(ctx, f); err != nil {
 				return nil, 0, err
 			}
 		}

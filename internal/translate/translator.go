@@ -154,30 +154,41 @@ func (t *Translator) run(ctx context.Context, sentences [][]int, batches [][]int
 
 // batch translates the chosen sentences on session s.
 func (t *Translator) batch(ctx context.Context, s *runtime.Session, sentences [][]int, batch []int) ([][]Hypothesis, error) {
-	out, err := s.Run(ctx, map[string]*tensor.Tensor{t.feed: Pad(t.sourceType, t.opts.Pad, sentences, batch)})
+	groups, err := s.RunRows(ctx, map[string]*tensor.Tensor{t.feed: Pad(t.sourceType, t.opts.Pad, sentences, batch)})
 	if err != nil {
 		return nil, err
 	}
-	ids, err := Rows(out[t.target], len(batch), t.opts.NBest)
+	list := make([][]Hypothesis, len(batch))
+	for _, g := range groups {
+		if err := t.read(g, list); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// read notes the hypotheses of some rows in list.
+func (t *Translator) read(g runtime.RowGroup, list [][]Hypothesis) error {
+	ids, err := Rows(g.Results[t.target], len(g.Rows), t.opts.NBest)
 	if err != nil {
-		return nil, fmt.Errorf("output %q: %w", t.target, err)
+		return fmt.Errorf("output %q: %w", t.target, err)
 	}
 	var points [][]float64
 	if t.scores != "" {
-		if points, err = scores(out[t.scores], len(batch), t.opts.NBest); err != nil {
-			return nil, fmt.Errorf("output %q: %w", t.scores, err)
+		if points, err = scores(g.Results[t.scores], len(g.Rows), t.opts.NBest); err != nil {
+			return fmt.Errorf("output %q: %w", t.scores, err)
 		}
 	}
-	list := make([][]Hypothesis, len(batch))
 	for i, beams := range ids {
+		hypotheses := &list[g.Rows[i]]
 		for b, row := range beams {
 			h := ReadHypothesis(row, t.opts.EOS, t.opts.Pad, t.opts.BOS)
 			h.Score = math.NaN()
 			if points != nil {
 				h.Score = points[i][b]
 			}
-			list[i] = append(list[i], h)
+			*hypotheses = append(*hypotheses, h)
 		}
 	}
-	return list, nil
+	return nil
 }
