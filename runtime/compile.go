@@ -159,6 +159,7 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 	c.dropExits(p)
 	c.growCaches(p.root)
 	c.hoist(p.root)
+	c.readShapes(p)
 	keep := map[int32]bool{}
 	for _, f := range p.fetches {
 		keep[f.slot] = true
@@ -400,7 +401,8 @@ func (sc *scope) emitStep(n *graphdef.Node, inputs []graphdef.Output, b *block) 
 	if err != nil {
 		return err
 	}
-	st := step{name: n.Name(), op: n.Op(), eval: eval, specialize: specializerOf(n), stateful: isStateful(n.Op()), rows: ruleOf(n)}
+	st := step{name: n.Name(), op: n.Op(), eval: eval, specialize: specializerOf(n), stateful: isStateful(n.Op()), rows: ruleOf(n),
+		shape: newShapeRule(n), dimsIn: dimsOperands[n.Op()]}
 	for _, in := range inputs {
 		slot, err := sc.slot(in, n)
 		if err != nil {

@@ -187,6 +187,14 @@ func (c *compiler) setLifetimes(seq []*block, keep map[int32]bool, start []int32
 			for _, s := range st.in {
 				use(s, st)
 			}
+			for _, d := range st.dims {
+				for _, p := range d.parts {
+					// The header of what an iteration sets stays until the next.
+					if p.slot >= 0 && !(home[p.slot] && len(seq) > 1) {
+						use(p.slot, st)
+					}
+				}
+			}
 			for _, s := range st.controls {
 				use(s, st)
 			}

@@ -111,11 +111,7 @@ func isStateful(op string) bool {
 // usedConstants returns the constants that p's steps or fetches read: those that were folded away, or packed for the kernels,
 // need not be kept.
 func (c *compiler) usedConstants(p *Plan) []constant {
-	used := map[int32]bool{}
-	for _, f := range p.fetches {
-		used[f.slot] = true
-	}
-	markUses(p.root, used)
+	used := p.used()
 	var out []constant
 	for slot := range int32(c.numSlots) {
 		if t := c.constOf[slot]; t != nil && used[slot] {
@@ -123,6 +119,16 @@ func (c *compiler) usedConstants(p *Plan) []constant {
 		}
 	}
 	return out
+}
+
+// used returns the slots that p's steps read, and its fetches.
+func (p *Plan) used() map[int32]bool {
+	used := map[int32]bool{}
+	for _, f := range p.fetches {
+		used[f.slot] = true
+	}
+	markUses(p.root, used)
+	return used
 }
 
 // markUses notes every slot that a step of b reads, and those that observers see.
@@ -134,6 +140,13 @@ func markUses(b *block, used map[int32]bool) {
 		}
 		for _, s := range st.controls {
 			used[s] = true
+		}
+		for _, d := range st.dims {
+			for _, p := range d.parts {
+				if p.slot >= 0 {
+					used[p.slot] = true
+				}
+			}
 		}
 		if l := st.loop; l != nil {
 			used[l.pred] = true

@@ -28,6 +28,7 @@ type fusedStep struct {
 	specialize specializer
 	attention  *attention // what eval computes, if it is that
 	rows       rowRule    // nil: rows are mixed
+	dims       []int      // inputs that eval reads by call.ints
 }
 
 // specializer returns an evalFunc for a step of which the given inputs are constants (nil where they are not): weights are
@@ -224,7 +225,7 @@ func isFloat(n *graphdef.Node) bool {
 
 // emitFused appends the step that stands for n and the nodes before it.
 func (sc *scope) emitFused(n *graphdef.Node, f *fusedStep, b *block) error {
-	st := step{name: n.Name(), op: f.op, eval: f.eval, specialize: f.specialize, attention: f.attention, rows: f.rows}
+	st := step{name: n.Name(), op: f.op, eval: f.eval, specialize: f.specialize, attention: f.attention, rows: f.rows, dimsIn: f.dims}
 	for _, in := range f.inputs {
 		slot, err := sc.slot(in, n)
 		if err != nil {

@@ -24,11 +24,7 @@ type growingCache struct {
 
 // dropExits forgets what leaves loops of p and is read by nothing: a loop's last values of its caches.
 func (c *compiler) dropExits(p *Plan) {
-	used := map[int32]bool{}
-	markUses(p.root, used)
-	for _, f := range p.fetches {
-		used[f.slot] = true
-	}
+	used := p.used()
 	eachStep(p.root, func(st *step) {
 		for _, o := range st.observe {
 			used[o.slot] = true
@@ -44,6 +40,24 @@ func (c *compiler) dropExits(p *Plan) {
 			}
 		}
 	})
+}
+
+// eachBlock calls f for b and the blocks inside it.
+func eachBlock(b *block, f func(b *block)) {
+	f(b)
+	for i := range b.steps {
+		st := &b.steps[i]
+		if st.loop != nil {
+			eachBlock(&st.loop.cond, f)
+			eachBlock(&st.loop.once, f)
+			eachBlock(&st.loop.body, f)
+		}
+		if st.branch != nil {
+			for j := range st.branch.blocks {
+				eachBlock(&st.branch.blocks[j], f)
+			}
+		}
+	}
 }
 
 // eachStep calls f for each step of b and of the blocks inside it.
@@ -383,7 +397,7 @@ func (e viewCache) eval(c *call) error {
 		return e.plain(c)
 	}
 	var dims [8]int
-	shape, err := reshapeTo(dims[:0], v.t.Shape().Elements(), c.in(1))
+	shape, err := c.reshapeTo(dims[:0], v.t.Shape().Elements(), 1)
 	if err != nil {
 		return err
 	}

@@ -113,6 +113,9 @@ func (f *fusion) denseWith(n, cur *graphdef.Node, residual graphdef.Output) *fus
 	add(&d.bias, bias)
 	add(&d.reshape, shape)
 	add(&d.residual, residual)
+	if d.reshape >= 0 {
+		st.dims = []int{d.reshape}
+	}
 	st.eval = d.eval
 	if a := cur.AttrReader(); !a.Has("transpose_a") || !a.Bool("transpose_a") {
 		st.rows = d.rowRule()
@@ -232,7 +235,7 @@ func (d dense) eval(c *call) error {
 	var dims [8]int
 	shape := append(dims[:0], m, n)
 	if d.reshape >= 0 {
-		if shape, err = reshapeTo(shape[:0], m*n, c.in(d.reshape)); err != nil {
+		if shape, err = c.reshapeTo(shape[:0], m*n, d.reshape); err != nil {
 			return err
 		}
 	}

@@ -266,11 +266,11 @@ func (s *normStep) eval(c *call) error {
 	var outer, inner [8]int
 	shape := append(outer[:0], x.Shape()...)
 	if s.around {
-		first, err := reshapeTo(inner[:0], x.Len(), c.in(3))
+		first, err := c.reshapeTo(inner[:0], x.Len(), 3)
 		if err != nil {
 			return err
 		}
-		if shape, err = reshapeTo(outer[:0], x.Len(), c.in(4)); err != nil {
+		if shape, err = c.reshapeTo(outer[:0], x.Len(), 4); err != nil {
 			return err
 		}
 		cols = first[2]

@@ -137,13 +137,13 @@ func (b *beamTopK) eval(c *call) error {
 	var splitBuf, joinBuf [8]int
 	split := tensor.Shape(append(splitBuf[:0], x.Shape()...))
 	if b.split >= 0 {
-		if split, err = reshapeTo(split[:0], x.Len(), c.in(b.split)); err != nil {
+		if split, err = c.reshapeTo(split[:0], x.Len(), b.split); err != nil {
 			return err
 		}
 	}
 	join := tensor.Shape(append(joinBuf[:0], split...))
 	if b.join >= 0 {
-		if join, err = reshapeTo(join[:0], x.Len(), c.in(b.join)); err != nil {
+		if join, err = c.reshapeTo(join[:0], x.Len(), b.join); err != nil {
 			return err
 		}
 	}

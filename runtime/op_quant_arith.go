@@ -193,7 +193,7 @@ func quantizedReshapeOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 			return err
 		}
 		var dims [8]int
-		shape, err := reshapeTo(dims[:0], x.Len(), c.in(1))
+		shape, err := c.reshapeTo(dims[:0], x.Len(), 1)
 		if err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func fillOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 			return fmt.Errorf("value has shape %v, want a scalar", v.Shape().Clone())
 		}
 		var dims [8]int
-		shape, err := vectorInts(dims[:0], c.in(0), "dims")
+		shape, err := c.ints(dims[:0], 0, "dims")
 		if err != nil {
 			return err
 		}

@@ -10,11 +10,11 @@ import (
 	"github.com/tfq8/tfq8/tensor"
 )
 
-// reshapeTo appends to dst the shape that a tensor of so many elements has after a Reshape to spec, an int32 or int64 vector
+// reshapeTo appends to dst the shape that a tensor of so many elements has after a Reshape to operand j, an int32 or int64 vector
 // with at most one -1, which stands for what is left. A 0 is a dimension of no elements, not a copied one.
-func reshapeTo(dst tensor.Shape, elements int, spec *tensor.Tensor) (tensor.Shape, error) {
+func (c *call) reshapeTo(dst tensor.Shape, elements, j int) (tensor.Shape, error) {
 	base := len(dst)
-	out, err := vectorInts(dst, spec, "shape")
+	out, err := c.ints(dst, j, "shape")
 	if err != nil {
 		return dst, err
 	}
@@ -73,7 +73,7 @@ func reshapeOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 	return func(c *call) error {
 		x := c.in(0)
 		var dims [8]int
-		shape, err := reshapeTo(dims[:0], x.Len(), c.in(1))
+		shape, err := c.reshapeTo(dims[:0], x.Len(), 1)
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ func tileOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 		x := c.in(0)
 		s := x.Shape()
 		var timesBuf, shapeBuf [8]int
-		times, err := vectorInts(timesBuf[:0], c.in(1), "multiples")
+		times, err := c.ints(timesBuf[:0], 1, "multiples")
 		if err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func broadcastToOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 		x := c.in(0)
 		s := x.Shape()
 		var shapeBuf [8]int
-		shape, err := vectorInts(shapeBuf[:0], c.in(1), "shape")
+		shape, err := c.ints(shapeBuf[:0], 1, "shape")
 		if err != nil {
 			return err
 		}

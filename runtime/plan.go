@@ -78,6 +78,10 @@ type step struct {
 	attention  *attention  // what eval computes, if it is that
 	specialize specializer // nil: nothing to prepare once constants are known
 	rows       rowRule     // nil: rows are mixed, unless nothing depends on them
+
+	shape  shapeRule     // nil: none
+	dimsIn []int         // operands that eval reads by call.ints
+	dims   []operandDims // what some of these are, in place of their slots
 }
 
 // observation is a name under which an output of a step is observed.

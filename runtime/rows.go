@@ -107,8 +107,9 @@ func (r *rowRun) before(s *Session, st *step) {
 func (r *rowRun) note(s *Session, st *step) {
 	first, rest := rowForm{}, rowForm{}
 	fixed, mixed := !st.stateful && st.loop == nil && st.branch == nil, st.mayDie
-	for _, slot := range st.in {
-		k := r.forms[slot].kind
+	r.check = rowCheck{s: s, st: st, run: r, rows: len(r.rows)}
+	for i := range st.in {
+		k := r.check.form(i).kind
 		fixed, mixed = fixed && k == formFixed, mixed || k == formMixed
 	}
 	switch {
@@ -116,7 +117,6 @@ func (r *rowRun) note(s *Session, st *step) {
 	case fixed:
 		first, rest = fixedForm, fixedForm
 	case st.rows != nil && len(st.out) > 0:
-		r.check = rowCheck{s: s, st: st, run: r, rows: len(r.rows)}
 		first, rest = st.rows(&r.check)
 	}
 	for i, slot := range st.out {

@@ -100,7 +100,6 @@ type rowCheck struct {
 	rows int // how many there are
 }
 
-func (r *rowCheck) form(i int) rowForm        { return r.run.forms[r.st.in[i]] }
 func (r *rowCheck) shape(i int) tensor.Shape  { return r.s.values[r.st.in[i]].t.Shape() }
 func (r *rowCheck) in(i int) *tensor.Tensor   { return &r.s.values[r.st.in[i]].t }
 func (r *rowCheck) out() *tensor.Tensor       { return &r.s.values[r.st.out[0]].t }
@@ -115,10 +114,26 @@ func (r *rowCheck) number(i int) (v int, ok bool) { // the fixed number of input
 	return v, err == nil
 }
 
+// form returns the form of input i.
+func (r *rowCheck) form(i int) rowForm {
+	for _, d := range r.st.dims {
+		if d.operand == i {
+			return r.run.formOf(d.parts, r.s)
+		}
+	}
+	return r.run.forms[r.st.in[i]]
+}
+
 // ints returns the fixed integers of input i.
 func (r *rowCheck) ints(i int) ([]int, bool) {
 	if !r.fixed(i) || r.in(i).Rank() > 1 {
 		return nil, false
+	}
+	for _, d := range r.st.dims {
+		if d.operand == i {
+			v, err := r.s.appendDims(nil, d.parts, "")
+			return v, err == nil
+		}
 	}
 	v, err := appendInts(nil, r.in(i), "")
 	return v, err == nil

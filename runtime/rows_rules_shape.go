@@ -50,6 +50,34 @@ func shapeRows(r *rowCheck) rowForm {
 	return rowForm{kind: formCount, deps: 1 << f.axis}
 }
 
+// formOf returns the form of a vector of numbers and dimensions.
+func (r *rowRun) formOf(parts []dims, s *Session) rowForm {
+	var deps uint64
+	at := 0
+	for i := range parts {
+		p := &parts[i]
+		v, err := s.appendDims(nil, parts[i:i+1], "")
+		if err != nil || at+len(v) > 64 {
+			return rowForm{}
+		}
+		if p.slot >= 0 {
+			f, shape := r.forms[p.slot], s.values[p.slot].t.Shape()
+			from, _ := sliceRange(p.from, p.to, 1, len(shape), false, false)
+			if p.one {
+				from = (p.from + len(shape)) % len(shape)
+			}
+			switch {
+			case f.kind == formMixed:
+				return rowForm{}
+			case f.hasAxis() && f.axis >= from && f.axis < from+len(v):
+				deps |= 1 << (at + f.axis - from)
+			}
+		}
+		at += len(v)
+	}
+	return countOf(deps)
+}
+
 func sizeRows(r *rowCheck) rowForm {
 	if f := r.form(0); f.kind == formCount || f.kind == formVerdict {
 		return fixedForm
