@@ -35,7 +35,7 @@ func (c *compiler) findLeavers(p *Plan) {
 		}
 		leave := &leaving{rest: block{p.root.steps[i+1:]}}
 		pure := true
-		eachStep(&leave.rest, func(st *step) { pure = pure && !st.stateful })
+		eachStep(&leave.rest, func(st *step) { pure = pure && (!st.stateful || st.op == "Assert") })
 		if !pure {
 			continue // steps with effects run once
 		}

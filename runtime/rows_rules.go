@@ -3,6 +3,7 @@ package runtime
 import (
 	"math/bits"
 	"slices"
+	"strings"
 
 	"github.com/tfq8/tfq8/graphdef"
 	"github.com/tfq8/tfq8/tensor"
@@ -24,6 +25,7 @@ var rowRulesOfMath = map[string]func(n *graphdef.Node) rowRule{
 	"BatchMatMul":      batchProductRule,
 	"BatchMatMulV2":    batchProductRule,
 	"BatchMatMulV3":    batchProductRule,
+	"Einsum":           einsumRule,
 	"BiasAdd":          biasRule,
 
 	"QuantizeV2": quantizeRule,
@@ -186,6 +188,43 @@ func batchProductRows(adjoint bool) rowRule {
 			return rowForm{}
 		}
 		return f
+	})
+}
+
+// einsumRule: the label of the rows' dimension is one of the result, and of no operand that is fixed.
+func einsumRule(n *graphdef.Node) rowRule {
+	equation, _ := n.Str("equation")
+	from, to, ok := strings.Cut(strings.ReplaceAll(equation, " ", ""), "->")
+	if !ok || strings.Contains(equation, ".") {
+		return nil
+	}
+	operands := strings.Split(from, ",")
+	return same(func(r *rowCheck) rowForm {
+		var label string
+		var got rowForm
+		for i, labels := range operands {
+			f := r.form(i)
+			switch {
+			case f.kind == formFixed:
+				continue
+			case f.kind != formRows || f.axis >= len(labels):
+				return rowForm{}
+			}
+			l := labels[f.axis : f.axis+1]
+			if strings.Count(labels, l) > 1 || label != "" && (l != label || f.each != got.each) {
+				return rowForm{}
+			}
+			label, got = l, f
+		}
+		for i, labels := range operands {
+			if r.fixed(i) && strings.Contains(labels, label) {
+				return rowForm{}
+			}
+		}
+		if strings.Count(to, label) != 1 {
+			return rowForm{}
+		}
+		return got.along(strings.Index(to, label))
 	})
 }
 

@@ -21,6 +21,7 @@ var rowRulesOfShape = map[string]func(n *graphdef.Node) rowRule{
 	"Unpack":    unpackRule,
 	"Split":     always(splitRows),
 
+	"Slice":        always(sliceRows),
 	"StridedSlice": stridedRule,
 	"Tile":         always(tileRows),
 	"Pad":          always(padRows),
@@ -297,7 +298,17 @@ func splitRows(r *rowCheck) rowForm {
 	if axis < 0 {
 		axis += len(r.shape(1))
 	}
-	if !ok || f.kind != formRows || f.axis == axis {
+	if !ok || f.kind != formRows || f.axis == axis && len(r.st.out) > 1 {
+		return rowForm{}
+	}
+	return f
+}
+
+func sliceRows(r *rowCheck) rowForm {
+	begin, ok1 := r.ints(1)
+	size, ok2 := r.ints(2)
+	f := r.form(0)
+	if !ok1 || !ok2 || f.kind != formRows || begin[f.axis] != 0 || size[f.axis] != -1 {
 		return rowForm{}
 	}
 	return f
