@@ -26,6 +26,9 @@ func nextField(b []byte) (f wireField, rest []byte, err error) {
 	if n < 0 {
 		return f, nil, fmt.Errorf("malformed field tag: %w", protowire.ParseError(n))
 	}
+	if num > protowire.MaxValidNumber {
+		return f, nil, fmt.Errorf("malformed field tag: field number %d", num)
+	}
 	f.num, f.typ = num, typ
 	v := b[n:]
 	var m int

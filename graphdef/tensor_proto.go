@@ -143,15 +143,22 @@ func variantName(b []byte) string {
 	return name
 }
 
+// validBytes says which bytes the elements of a dtype can be, where not all: what is neither true nor false would be both to code
+// that compares.
+var validBytes = map[tensor.DType]func(v byte) bool{
+	tensor.Bool:  func(v byte) bool { return v <= 1 },
+	tensor.Int4:  func(v byte) bool { return int8(v) == int8(v<<4)>>4 },
+	tensor.Uint4: func(v byte) bool { return v <= 15 },
+}
+
 func numberContent(dtype tensor.DType, shape tensor.Shape, n int, content []byte) (*tensor.Tensor, error) {
 	if len(content) != n*dtype.Size() {
 		return nil, fmt.Errorf("tensor_content has %d bytes, want %d for %v %v", len(content), n*dtype.Size(), dtype, shape)
 	}
-	if dtype == tensor.Bool {
-		// Any other byte would be neither true nor false to code that compares.
+	if valid := validBytes[dtype]; valid != nil {
 		for _, v := range content {
-			if v > 1 {
-				return nil, fmt.Errorf("tensor_content of a bool tensor has the byte %d", v)
+			if !valid(v) {
+				return nil, fmt.Errorf("tensor_content of a %v tensor has the byte %d", dtype, v)
 			}
 		}
 	}

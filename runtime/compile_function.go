@@ -251,7 +251,12 @@ func (sc *scope) truth(n *graphdef.Node, slot int32, b *block) int32 {
 			}
 			tensor.Data[bool](t)[0] = v
 			return nil
-		}})
+		}, rows: only(func(r *rowCheck) rowForm {
+			if r.is(0, formVerdict) {
+				return r.form(0)
+			}
+			return rowForm{}
+		})})
 	return out
 }
 

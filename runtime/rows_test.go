@@ -186,3 +186,34 @@ sum_next_value = AddV2(sum_sw:1, g)`, result, 3},
 		})
 	}
 }
+
+// TestRunRowsOfWhile: a functional loop is left like one of frames.
+func TestRunRowsOfWhile(t *testing.T) {
+	const text = `
+		source = Placeholder[dtype=float, shape=?]()
+		start = ZerosLike(source)
+		loop = While[cond=@c, body=@b, T=[float, float]](start, source)
+		out = Identity(loop)
+
+		func c {
+			sum = _Arg[T=float, index=0]()
+			x = _Arg[T=float, index=1]()
+			ten = Const[value=float 10]()
+			axis = Const[value=int32 [0]]()
+			less = Less(sum, ten)
+			any = Any(less, axis)
+			result = _Retval[T=bool, index=0](any)
+		}
+		func b {
+			sum = _Arg[T=float, index=0]()
+			x = _Arg[T=float, index=1]()
+			more = AddV2(sum, x)
+			result = _Retval[T=float, index=0](more)
+			same = _Retval[T=float, index=1](x)
+		}`
+	plan := compileText(t, text, runtime.CompileOptions{Fetches: []string{"out"}})
+	source := tensor.FromSlice(tensor.Shape{5}, []float32{1, 2.5, 1, 0.75, 2.5})
+	if groups := checkRows(t, plan.NewSession(), plan.NewSession(), source); groups != 3 {
+		t.Errorf("%d groups, want 3", groups)
+	}
+}
