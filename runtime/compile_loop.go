@@ -207,15 +207,25 @@ func (c *compiler) setLifetimes(seq []*block, keep map[int32]bool, start []int32
 			}
 		}
 	}
-	// A loop variable that only the condition reads must outlive it: after the last condition its Exit takes it.
-	exits := map[*step]bool{}
-	if len(seq) > 1 {
+	exits, through := map[*step]bool{}, map[int32]bool{}
+	if len(seq) > 1 { // a loop: its condition, what runs once, its body
+		// A loop variable that only the condition reads must outlive it: after the last condition its Exit takes it.
 		for i := range seq[0].steps {
 			exits[&seq[0].steps[i]] = true
 		}
+		// What runs once must live through all iterations where these read it.
+		once := map[*step]bool{}
+		for i := range seq[1].steps {
+			once[&seq[1].steps[i]] = true
+		}
+		for st := range once {
+			for _, o := range st.out {
+				through[o] = !once[last[o]]
+			}
+		}
 	}
 	for i, s := range locals {
-		if st := last[s]; st != nil && !keep[s] && !(i < len(start) && exits[st]) {
+		if st := last[s]; st != nil && !keep[s] && !through[s] && !(i < len(start) && exits[st]) {
 			st.free = append(st.free, s)
 		}
 	}
@@ -245,12 +255,6 @@ func (c *compiler) nestedUses(st *step) []int32 {
 		for _, v := range l.vars {
 			keep[v.next] = true
 			start = append(start, v.cur)
-		}
-		// What runs once must live through all iterations.
-		for i := range l.once.steps {
-			for _, o := range l.once.steps[i].out {
-				keep[o] = true
-			}
 		}
 		outer, locals := c.setLifetimes([]*block{&l.cond, &l.once, &l.body}, keep, start)
 		l.locals = locals

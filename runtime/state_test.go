@@ -269,3 +269,54 @@ func TestDeadCalls(t *testing.T) {
 		}
 	}
 }
+
+// TestLoopsDropWhatOnceLeft: of what a loop computes alike in every iteration, only what iterations read stays in memory.
+func TestLoopsDropWhatOnceLeft(t *testing.T) {
+	const bytes = 256 << 10
+	s := compileText(t, `
+		n = Placeholder[dtype=int32, shape=[]]()
+		x = Placeholder[dtype=float, shape=[65536]]()
+		zero = Const[value=int32 0]()
+		start = Const[value=float 0]()
+		loop = While[cond=@c, body=@b, T=[int32, int32, float, float]](zero, n, x, start)
+		y = Identity(loop:3)
+
+		func c {
+			i = _Arg[T=int32, index=0]()
+			n = _Arg[T=int32, index=1]()
+			x = _Arg[T=float, index=2]()
+			sum = _Arg[T=float, index=3]()
+			go = Less(i, n)
+			r = _Retval[T=bool, index=0](go)
+		}
+		func b {
+			i = _Arg[T=int32, index=0]()
+			n = _Arg[T=int32, index=1]()
+			x = _Arg[T=float, index=2]()
+			sum = _Arg[T=float, index=3]()
+			one = Const[value=int32 1]()
+			next = Add(i, one)
+			a0 = Exp(x)
+			a1 = Cumsum(a0, zero)
+			a2 = Cumsum(a1, zero)
+			a3 = Cumsum(a2, zero)
+			a4 = Cumsum(a3, zero)
+			at = GatherV2(a4, i, zero)
+			more = Add(sum, at)
+			zero = Const[value=int32 0]()
+			r0 = _Retval[T=int32, index=0](next)
+			r1 = _Retval[T=int32, index=1](n)
+			r2 = _Retval[T=float, index=2](x)
+			r3 = _Retval[T=float, index=3](more)
+		}`, runtime.CompileOptions{Fetches: []string{"y"}, MaxBytes: 3 * bytes}).NewSession()
+	out, err := s.Run(context.Background(), map[string]*tensor.Tensor{
+		"n": tensor.Scalar[int32](3), "x": tensor.New(tensor.Float32, tensor.Shape{bytes / 4}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Sums of sums of ones: 1, 5 and 15 stand first in the fourth.
+	if got := tensor.Data[float32](out["y"])[0]; got != 21 {
+		t.Errorf("the sum is %v, want 21", got)
+	}
+}
