@@ -10,7 +10,7 @@ import (
 )
 
 // mapFrom is the size in bytes from which files are mapped rather than read.
-const mapFrom = 16 << 20
+const mapFrom = 1 << 20
 
 // Load reads a graph from a file: a binary GraphDef, one in protobuf's text format, or the text form of this package,
 // told apart by content. The error for any other form of model is a [*FormError], which says what the file is and what

@@ -101,6 +101,10 @@ func TestLoadMapsBigFiles(t *testing.T) {
 	if len(got) != len(values) || got[len(got)-1] != 7 {
 		t.Errorf("%d values that end in %v", len(got), got[len(got)-1])
 	}
+	x.Release()
+	if got[len(got)-1] != 7 {
+		t.Errorf("the last value is %v after its memory was given back, want 7", got[len(got)-1])
+	}
 	got[0] = 1 // a private page, not a fault and not the file
 	if err := Save(h, path); err != nil {
 		t.Fatal(err)

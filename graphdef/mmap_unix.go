@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tfq8/tfq8/tensor"
 )
 
 // mapFile maps the file for reading. The mapping is private and stays for the life of the program, since the contents of
@@ -16,5 +18,6 @@ func mapFile(f *os.File, size int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mmap: %w", err)
 	}
+	tensor.MarkMapped(b)
 	return b, nil
 }

@@ -62,8 +62,8 @@ var typedFields = map[tensor.DType]typedField{
 
 // DecodeTensor reads a TensorProto by the rules of TensorFlow's C++ decoder: tensor_content wins over the typed field
 // and must have exactly the elements of the shape; of a typed field the last value repeats, none means zeros and values
-// beyond the shape are ignored; a missing or unknown shape is a scalar. The contents are shared with b where their
-// alignment allows, so the caller changes neither. Resource and variant values have no meaning in a file and are
+// beyond the shape are ignored; a missing or unknown shape is a scalar. The contents are shared with b where the
+// machine can read them there, so the caller changes neither. Resource and variant values have no meaning in a file and are
 // refused, unless they are empty.
 func DecodeTensor(b []byte) (*tensor.Tensor, error) { return decodeTensor(b, maxFill) }
 
@@ -162,7 +162,7 @@ func numberContent(dtype tensor.DType, shape tensor.Shape, n int, content []byte
 			}
 		}
 	}
-	return tensor.FromBytes(dtype, shape, content)
+	return tensor.Share(dtype, shape, content)
 }
 
 // stringContent reads the form that C++ writes: n varint lengths, then the strings.

@@ -27,5 +27,5 @@ func Share(d DType, shape Shape, raw []byte) (*Tensor, error) {
 	if n == 0 {
 		return New(d, shape), nil
 	}
-	return &Tensor{dtype: d, shape: shape, raw: raw, shared: true}, nil
+	return &Tensor{dtype: d, shape: shape, raw: raw}, nil
 }

@@ -21,8 +21,6 @@ type Tensor struct {
 	raw   []byte   // elements of fixed size
 	strs  []string // String
 	refs  []any    // Resource and Variant: opaque values of the interpreter
-	// shared is true where raw is somebody else's, a file's that is mapped: see Share.
-	shared bool
 }
 
 // New returns a tensor of zeros (or empty strings, or nil references).
@@ -146,7 +144,7 @@ func Data[T Element](t *Tensor) []T {
 
 // Set makes t the header of raw, a block of d.Size()·shape.Elements() bytes; the interpreter's way to reuse headers.
 func (t *Tensor) Set(d DType, shape Shape, raw []byte) {
-	t.dtype, t.shape, t.raw, t.strs, t.refs, t.shared = d, shape, raw, nil, nil, false
+	t.dtype, t.shape, t.raw, t.strs, t.refs = d, shape, raw, nil, nil
 }
 
 // Reshaped returns a tensor of another shape over the same elements, whose number must be equal.
