@@ -110,6 +110,7 @@ func (f *translatorFlags) open(s *streams, path string, opts translate.Options) 
 	if t.streams = f.streams; t.streams == 0 {
 		t.streams = threads
 	}
+	keepHeapSmall()
 	m, err := s.openModel(path, f.options())
 	if err != nil {
 		return nil, err
