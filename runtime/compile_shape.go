@@ -210,4 +210,5 @@ func (c *compiler) readShapes(p *Plan) {
 			b.steps = kept
 		})
 	}
+	c.keepShaped(p, get)
 }

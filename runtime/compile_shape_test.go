@@ -34,16 +34,16 @@ last = StridedSlice[shrink_axis_mask=1](s, minus, zeros, ones)
 func TestShapesAreRead(t *testing.T) {
 	for _, c := range []struct {
 		name, text string
-		kept       bool // the steps are needed
+		kept       string // ops that are needed
 	}{
-		{"pack", "p = Pack[N=3](d0, one, last)\nm = Mean[keep_dims=true](x, one)\ny = Reshape(m, p)", false},
-		{"shape of another", "o = Shape(r)\ny = Reshape(x, o)", false},
-		{"all but the last", "f = StridedSlice[begin_mask=1](s, zeros, minus, ones)\nc = ConcatV2[N=2](f, ones, zero)\nl = Sum[keep_dims=true](x, minus)\ny = Reshape(l, c)", false},
-		{"from the second on", "f = StridedSlice[end_mask=1](s, ones, zeros, ones)\nc = ConcatV2[N=2](minus, f, zero)\ny = Reshape(x, c)", false},
-		{"int64", "s8 = Shape[out_type=int64](r)\ny = Reshape(x, s8)", false},
-		{"tile", "p = Pack[N=3](one, d0, one)\ny = Tile(x, p)", false},
-		{"fill", "p = Pack[N=2](last, d0)\ny = Fill(p, half)", false},
-		{"broadcast", "m = Mean[keep_dims=true](x, zeros)\ny = BroadcastTo(m, s)", false},
+		{"pack", "p = Pack[N=3](d0, one, last)\nm = Mean[keep_dims=true](x, one)\ny = Reshape(m, p)", ""},
+		{"shape of another", "o = Shape(r)\ny = Reshape(x, o)", ""},
+		{"all but the last", "f = StridedSlice[begin_mask=1](s, zeros, minus, ones)\nc = ConcatV2[N=2](f, ones, zero)\nl = Sum[keep_dims=true](x, minus)\ny = Reshape(l, c)", ""},
+		{"from the second on", "f = StridedSlice[end_mask=1](s, ones, zeros, ones)\nc = ConcatV2[N=2](minus, f, zero)\ny = Reshape(x, c)", ""},
+		{"int64", "s8 = Shape[out_type=int64](r)\ny = Reshape(x, s8)", ""},
+		{"tile", "p = Pack[N=3](one, d0, one)\ny = Tile(x, p)", ""},
+		{"fill", "p = Pack[N=2](last, d0)\ny = Fill(p, half)", ""},
+		{"broadcast", "m = Mean[keep_dims=true](x, zeros)\ny = BroadcastTo(m, s)", ""},
 		{"product", `
 w = Const[value=float 3x4 [1, -2, 3, 0.5, -1, 2, 0.25, 1, 1, 1, -1, 2]]()
 b = Const[value=float [0.5, -0.5, 1, 2]]()
@@ -55,9 +55,11 @@ f = Reshape(x, flat)
 m = MatMul(f, w)
 a = BiasAdd(m, b)
 p = Pack[N=3](d0, minus1, four)
-y = Reshape(a, p)`, false},
-		{"arithmetic on dimensions", "t = Mul(d0, last)\nm1 = Const[value=int32 -1]()\np = Pack[N=2](t, m1)\ny = Reshape(x, p)", true},
-		{"wanted for itself", "p = Pack[N=2](last, d0)\nf = Fill(p, half)\nq = Fill(p, one)\nu = Cast[SrcT=int32, DstT=float](q)\ne = AddV2(f, u)\nv = Cast[SrcT=int32, DstT=float](p)\nz = Sum(v, zeros)\ny = AddV2(e, z)", true},
+y = Reshape(a, p)`, ""},
+		{"arithmetic on dimensions", "t = Mul(d0, last)\nm1 = Const[value=int32 -1]()\np = Pack[N=2](t, m1)\ny = Reshape(x, p)", "Shape StridedSlice Pack"},
+		{"wanted for itself", "p = Pack[N=2](last, d0)\nf = Fill(p, half)\nq = Fill(p, one)\nu = Cast[SrcT=int32, DstT=float](q)\ne = AddV2(f, u)\nv = Cast[SrcT=int32, DstT=float](p)\nz = Sum(v, zeros)\ny = AddV2(e, z)", "Shape StridedSlice Pack"},
+		{"of dimensions alone, changed in place", "g = Range(zero, last, one)\nc = Cast[SrcT=int32, DstT=float](g)\nt = Sin(c)\nn = Neg(t)\ny = AddV2(n, x)", "Shape StridedSlice"},
+		{"of dimensions alone, fetched", "p = Pack[N=2](last, d0)\nf = Fill(p, half)\ny = Sin(f)", ""},
 		{"in a loop", `
 x_in = Enter[frame_name="f"](x)
 i_in = Enter[frame_name="f"](zero)
@@ -87,7 +89,7 @@ back = Reshape(flat, gs2)
 v_next = NextIteration(back)
 n = AddV2(i_sw:1, one_in)
 i_next = NextIteration(n)
-y = Exit(v_sw)`, false},
+y = Exit(v_sw)`, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g, err := graphdef.Parse(shapeInputs + c.text)
@@ -121,9 +123,10 @@ y = Exit(v_sw)`, false},
 				if g, w := got["y"], want["y"]; !g.Shape().Equal(w.Shape()) || !bytes.Equal(g.Bytes(), w.Bytes()) {
 					t.Errorf("of %v: %v, want %v", shape, g, w)
 				}
+				clear(got["y"].Bytes()) // it is the caller's
 			}
 			for _, op := range []string{"Shape", "StridedSlice", "Pack"} {
-				if ops[op] != c.kept {
+				if ops[op] != strings.Contains(c.kept, op) {
 					t.Errorf("steps are %v: %s", ops, op)
 				}
 			}

@@ -34,6 +34,7 @@ type Plan struct {
 	kernels  *kernels.Set
 	root     *block
 	numSlots int
+	numKept  int        // keptSteps
 	consts   []constant // slots that hold the same value in every run
 	feeds    []endpoint
 	fetches  []endpoint

@@ -27,6 +27,8 @@ type Session struct {
 	plan       *Plan
 	values     []value
 	arena      arena
+	kept       []kept
+	keptBytes  int
 	call       call
 	moved      []value // scratch of loops: the next values of all variables
 	scratch    kernels.Scratch
@@ -68,7 +70,7 @@ type repeat struct{ times, chunk int }
 
 // NewSession returns a session for p.
 func (p *Plan) NewSession() *Session {
-	s := &Session{plan: p, values: make([]value, p.numSlots)}
+	s := &Session{plan: p, values: make([]value, p.numSlots), kept: make([]kept, p.numKept)}
 	s.arena.max = p.maxBytes
 	s.call.s = s
 	for _, c := range p.consts {
