@@ -199,10 +199,11 @@ func TestMatMulInt8Strided(t *testing.T) {
 					bt[j*ldbt+i] = b[i*ldb+j]
 				}
 			}
-			for _, transB := range []bool{false, true} {
+			for variant := range 6 {
+				transB := variant%2 == 1
 				dst, check := guardedMatrix(m, n, ldd)
 				value := func(v int8) int32 { return int32(uint8(v)) }
-				switch m % 3 {
+				switch variant / 2 {
 				case 0:
 					s.LoadS8(&codes, a, m, k, lda)
 					value = func(v int8) int32 { return int32(v) }

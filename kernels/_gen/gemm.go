@@ -12,14 +12,15 @@ import (
 
 // gemmFiles are the matrix products and what belongs to them, one file of routines per entry.
 var gemmFiles = map[string]func(*build.Context){
-	"gemm_f32_avx2":      tiles(f32AVX2, f32AVX2Strided),
-	"gemm_f32_avx512":    tiles(f32AVX512, f32AVX512Strided),
-	"gemm_s8_avx2":       tiles(s8Pairs, s8Row, s8Narrow),
-	"gemm_s8_avxvnni":    tiles(s8AVXVNNI),
-	"gemm_s8_avx512vnni": tiles(s8VNNI),
-	"gemm_peak":          peaks,
-	"gemm_codes":         codes,
-	"gemm_transpose":     transpose,
+	"gemm_f32_avx2":       tiles(f32AVX2, f32AVX2Strided),
+	"gemm_f32_avx512":     tiles(f32AVX512, f32AVX512Strided),
+	"gemm_s8_avx2":        tiles(s8Pairs, s8Row, s8Narrow),
+	"gemm_s8_avxvnni":     tiles(s8AVXVNNI),
+	"gemm_s8_avx512vnni":  tiles(s8VNNI),
+	"gemm_peak":           peaks,
+	"gemm_codes":          codes,
+	"gemm_transpose":      transpose,
+	"gemm_few_avx512vnni": few,
 }
 
 // goFiles are the Go files that go with them: the choice of a routine by its size.
