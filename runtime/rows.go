@@ -66,6 +66,7 @@ type rowRun struct {
 	rows   []int     // the numbers of the rows that are left
 	forms  []rowForm // by slot
 	watch  bool      // forms are being found
+	known  bool      // but for verdicts, which change, they have been
 	given  [2]bool   // the inputs of a logical step, which may be overwritten
 	check  rowCheck
 	groups []RowGroup
@@ -105,6 +106,9 @@ func (r *rowRun) before(s *Session, st *step) {
 
 // note finds the forms of the outputs of st, which has run.
 func (r *rowRun) note(s *Session, st *step) {
+	if r.known && (len(st.out) == 0 || r.forms[st.out[0]].kind != formVerdict) {
+		return
+	}
 	first, rest := rowForm{}, rowForm{}
 	fixed, mixed := !st.stateful && st.loop == nil && st.branch == nil, st.mayDie
 	r.check = rowCheck{s: s, st: st, run: r, rows: len(r.rows)}

@@ -94,7 +94,7 @@ func (r *rowRun) exit(l *loop) {
 			r.forms[v.exit] = r.forms[v.cur]
 		}
 	}
-	r.watch = true
+	r.watch, r.known = true, false
 }
 
 // advance gives the variables of l the forms of their next values after an iteration, and reports whether that is how it goes on.

@@ -322,7 +322,7 @@ func (s *Session) runLoop(st *step) error {
 			return errStopped
 		}
 		if leaves = leaves && s.rows != nil; leaves {
-			s.rows.watch = true
+			s.rows.watch, s.rows.known = true, iteration >= settled
 		}
 		if err := s.run(&l.cond); err != nil {
 			return err
