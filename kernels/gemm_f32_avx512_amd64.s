@@ -2105,12 +2105,13 @@ store:
 	RET
 
 // func tileF32AVX5124x4(args *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileF32AVX5124x4(SB), NOSPLIT, $0-8
 	MOVQ  args+0(FP), DI
 	MOVQ  (DI), SI
 	MOVQ  8(DI), R8
 	MOVQ  16(DI), R9
+	MOVQ  152(DI), R10
 	MOVQ  48(DI), R11
 	MOVQ  56(DI), R12
 	MOVQ  72(DI), R14
@@ -2139,6 +2140,7 @@ block:
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
 	MOVQ   40(DI), DX
+	MOVQ   144(DI), R15
 	SUBQ   $0x02, DX
 	JLT    tail
 
@@ -2167,6 +2169,11 @@ steps:
 	VFMADD231PS  Z17, Z20, Z13
 	VFMADD231PS  Z18, Z20, Z14
 	VFMADD231PS  Z19, Z20, Z15
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	PREFETCHT1   128(R15)
+	PREFETCHT1   192(R15)
+	ADDQ         R10, R15
 	VMOVUPS      256(CX), Z16
 	VMOVUPS      320(CX), Z17
 	VMOVUPS      384(CX), Z18
@@ -2233,6 +2240,7 @@ step:
 	JNZ          step
 
 done:
+	MOVQ      R15, 144(DI)
 	MOVQ      112(DI), DX
 	MOVQ      64(DI), R15
 	TESTQ     R15, R15
@@ -2905,12 +2913,13 @@ store:
 	RET
 
 // func tileF32AVX5125x4(args *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileF32AVX5125x4(SB), NOSPLIT, $0-8
 	MOVQ  args+0(FP), DI
 	MOVQ  (DI), SI
 	MOVQ  8(DI), R8
 	MOVQ  16(DI), R9
+	MOVQ  152(DI), R10
 	MOVQ  48(DI), R11
 	MOVQ  56(DI), R12
 	MOVQ  72(DI), R14
@@ -2943,6 +2952,7 @@ block:
 	VPXORD Z18, Z18, Z18
 	VPXORD Z19, Z19, Z19
 	MOVQ   40(DI), DX
+	MOVQ   144(DI), R15
 	SUBQ   $0x02, DX
 	JLT    tail
 
@@ -2976,6 +2986,11 @@ steps:
 	VFMADD231PS  Z21, Z24, Z17
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	PREFETCHT1   128(R15)
+	PREFETCHT1   192(R15)
+	ADDQ         R10, R15
 	VMOVUPS      256(CX), Z20
 	VMOVUPS      320(CX), Z21
 	VMOVUPS      384(CX), Z22
@@ -3052,6 +3067,7 @@ step:
 	JNZ          step
 
 done:
+	MOVQ      R15, 144(DI)
 	MOVQ      112(DI), DX
 	MOVQ      64(DI), R15
 	TESTQ     R15, R15
@@ -3813,12 +3829,13 @@ store:
 	RET
 
 // func tileF32AVX5126x4(args *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·tileF32AVX5126x4(SB), NOSPLIT, $0-8
 	MOVQ  args+0(FP), DI
 	MOVQ  (DI), SI
 	MOVQ  8(DI), R8
 	MOVQ  16(DI), R9
+	MOVQ  152(DI), R10
 	MOVQ  48(DI), R11
 	MOVQ  56(DI), R12
 	MOVQ  72(DI), R14
@@ -3855,6 +3872,7 @@ block:
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
 	MOVQ   40(DI), DX
+	MOVQ   144(DI), R15
 	SUBQ   $0x02, DX
 	JLT    tail
 
@@ -3893,6 +3911,11 @@ steps:
 	VFMADD231PS  Z25, Z28, Z21
 	VFMADD231PS  Z26, Z28, Z22
 	VFMADD231PS  Z27, Z28, Z23
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	PREFETCHT1   128(R15)
+	PREFETCHT1   192(R15)
+	ADDQ         R10, R15
 	VMOVUPS      256(CX), Z24
 	VMOVUPS      320(CX), Z25
 	VMOVUPS      384(CX), Z26
@@ -3979,6 +4002,7 @@ step:
 	JNZ          step
 
 done:
+	MOVQ      R15, 144(DI)
 	MOVQ      112(DI), DX
 	MOVQ      64(DI), R15
 	TESTQ     R15, R15

@@ -1199,6 +1199,7 @@ TEXT ·tileS8AVX24x2(SB), NOSPLIT, $0-8
 	MOVQ (DI), SI
 	MOVQ 8(DI), R8
 	MOVQ 16(DI), R9
+	MOVQ 152(DI), R10
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
@@ -1220,11 +1221,11 @@ block:
 	VMOVAPS      Y1, Y5
 	VMOVAPS      Y1, Y7
 	MOVQ         40(DI), DX
+	MOVQ         144(DI), R15
 	SUBQ         $0x04, DX
 	JLT          tail
 
 steps:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y8
 	VMOVUPS      32(CX), Y9
 	VPBROADCASTD (AX), Y10
@@ -1247,7 +1248,9 @@ steps:
 	VPADDD       Y11, Y6, Y6
 	VPMADDWD     Y9, Y10, Y11
 	VPADDD       Y11, Y7, Y7
-	PREFETCHT1   8256(CX)
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         R10, R15
 	VMOVUPS      64(CX), Y8
 	VMOVUPS      96(CX), Y9
 	VPBROADCASTD 4(AX), Y10
@@ -1270,7 +1273,6 @@ steps:
 	VPADDD       Y11, Y6, Y6
 	VPMADDWD     Y9, Y10, Y11
 	VPADDD       Y11, Y7, Y7
-	PREFETCHT1   8320(CX)
 	VMOVUPS      128(CX), Y8
 	VMOVUPS      160(CX), Y9
 	VPBROADCASTD 8(AX), Y10
@@ -1293,7 +1295,9 @@ steps:
 	VPADDD       Y11, Y6, Y6
 	VPMADDWD     Y9, Y10, Y11
 	VPADDD       Y11, Y7, Y7
-	PREFETCHT1   8384(CX)
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         R10, R15
 	VMOVUPS      192(CX), Y8
 	VMOVUPS      224(CX), Y9
 	VPBROADCASTD 12(AX), Y10
@@ -1327,7 +1331,6 @@ tail:
 	JLE  done
 
 step:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y8
 	VMOVUPS      32(CX), Y9
 	VPBROADCASTD (AX), Y10
@@ -1357,6 +1360,7 @@ step:
 	JNZ          step
 
 done:
+	MOVQ       R15, 144(DI)
 	MOVQ       112(DI), DX
 	MOVQ       104(DI), R15
 	VMOVDQU    (R15), Y15
@@ -1723,6 +1727,7 @@ TEXT ·tileS8AVX25x2(SB), NOSPLIT, $0-8
 	MOVQ (DI), SI
 	MOVQ 8(DI), R8
 	MOVQ 16(DI), R9
+	MOVQ 152(DI), R10
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
@@ -1746,11 +1751,11 @@ block:
 	VMOVAPS      Y1, Y7
 	VMOVAPS      Y1, Y9
 	MOVQ         40(DI), DX
+	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
 
 steps:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
 	VPBROADCASTD (AX), Y12
@@ -1778,7 +1783,9 @@ steps:
 	VPADDD       Y13, Y8, Y8
 	VPMADDWD     Y11, Y12, Y13
 	VPADDD       Y13, Y9, Y9
-	PREFETCHT1   8256(CX)
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         R10, R15
 	VMOVUPS      64(CX), Y10
 	VMOVUPS      96(CX), Y11
 	VPBROADCASTD 4(AX), Y12
@@ -1817,7 +1824,6 @@ tail:
 	JLE  done
 
 step:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
 	VPBROADCASTD (AX), Y12
@@ -1852,6 +1858,7 @@ step:
 	JNZ          step
 
 done:
+	MOVQ       R15, 144(DI)
 	MOVQ       112(DI), DX
 	MOVQ       104(DI), R15
 	VMOVDQU    (R15), Y15
@@ -2266,6 +2273,7 @@ TEXT ·tileS8AVX26x2(SB), NOSPLIT, $0-8
 	MOVQ (DI), SI
 	MOVQ 8(DI), R8
 	MOVQ 16(DI), R9
+	MOVQ 152(DI), R10
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
@@ -2291,11 +2299,11 @@ block:
 	VMOVAPS      Y1, Y9
 	VMOVAPS      Y1, Y11
 	MOVQ         40(DI), DX
+	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
 
 steps:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y12
 	VMOVUPS      32(CX), Y13
 	VPBROADCASTD (AX), Y14
@@ -2328,7 +2336,9 @@ steps:
 	VPADDD       Y15, Y10, Y10
 	VPMADDWD     Y13, Y14, Y15
 	VPADDD       Y15, Y11, Y11
-	PREFETCHT1   8256(CX)
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         R10, R15
 	VMOVUPS      64(CX), Y12
 	VMOVUPS      96(CX), Y13
 	VPBROADCASTD 4(AX), Y14
@@ -2372,7 +2382,6 @@ tail:
 	JLE  done
 
 step:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y12
 	VMOVUPS      32(CX), Y13
 	VPBROADCASTD (AX), Y14
@@ -2412,6 +2421,7 @@ step:
 	JNZ          step
 
 done:
+	MOVQ       R15, 144(DI)
 	MOVQ       112(DI), DX
 	MOVQ       104(DI), R15
 	VMOVDQU    (R15), Y15
@@ -5473,6 +5483,7 @@ TEXT ·tileS8NarrowAVX24x2(SB), NOSPLIT, $0-8
 	MOVQ (DI), SI
 	MOVQ 8(DI), R8
 	MOVQ 16(DI), R9
+	MOVQ 152(DI), R10
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
@@ -5496,11 +5507,11 @@ block:
 	VMOVAPS      Y1, Y5
 	VMOVAPS      Y1, Y7
 	MOVQ         40(DI), DX
+	MOVQ         144(DI), R15
 	SUBQ         $0x04, DX
 	JLT          tail
 
 steps:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y8
 	VMOVUPS      32(CX), Y9
 	VPBROADCASTD (AX), Y10
@@ -5531,7 +5542,9 @@ steps:
 	VPMADDUBSW   Y9, Y10, Y11
 	VPMADDWD     Y15, Y11, Y11
 	VPADDD       Y11, Y7, Y7
-	PREFETCHT1   8256(CX)
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         R10, R15
 	VMOVUPS      64(CX), Y8
 	VMOVUPS      96(CX), Y9
 	VPBROADCASTD 4(AX), Y10
@@ -5562,7 +5575,6 @@ steps:
 	VPMADDUBSW   Y9, Y10, Y11
 	VPMADDWD     Y15, Y11, Y11
 	VPADDD       Y11, Y7, Y7
-	PREFETCHT1   8320(CX)
 	VMOVUPS      128(CX), Y8
 	VMOVUPS      160(CX), Y9
 	VPBROADCASTD 8(AX), Y10
@@ -5593,7 +5605,9 @@ steps:
 	VPMADDUBSW   Y9, Y10, Y11
 	VPMADDWD     Y15, Y11, Y11
 	VPADDD       Y11, Y7, Y7
-	PREFETCHT1   8384(CX)
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         R10, R15
 	VMOVUPS      192(CX), Y8
 	VMOVUPS      224(CX), Y9
 	VPBROADCASTD 12(AX), Y10
@@ -5635,7 +5649,6 @@ tail:
 	JLE  done
 
 step:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y8
 	VMOVUPS      32(CX), Y9
 	VPBROADCASTD (AX), Y10
@@ -5673,6 +5686,7 @@ step:
 	JNZ          step
 
 done:
+	MOVQ       R15, 144(DI)
 	MOVQ       112(DI), DX
 	MOVQ       104(DI), R15
 	VMOVDQU    (R15), Y15
@@ -6066,6 +6080,7 @@ TEXT ·tileS8NarrowAVX25x2(SB), NOSPLIT, $0-8
 	MOVQ (DI), SI
 	MOVQ 8(DI), R8
 	MOVQ 16(DI), R9
+	MOVQ 152(DI), R10
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
@@ -6091,11 +6106,11 @@ block:
 	VMOVAPS      Y1, Y7
 	VMOVAPS      Y1, Y9
 	MOVQ         40(DI), DX
+	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
 
 steps:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
 	VPBROADCASTD (AX), Y12
@@ -6133,7 +6148,9 @@ steps:
 	VPMADDUBSW   Y11, Y12, Y13
 	VPMADDWD     Y15, Y13, Y13
 	VPADDD       Y13, Y9, Y9
-	PREFETCHT1   8256(CX)
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         R10, R15
 	VMOVUPS      64(CX), Y10
 	VMOVUPS      96(CX), Y11
 	VPBROADCASTD 4(AX), Y12
@@ -6182,7 +6199,6 @@ tail:
 	JLE  done
 
 step:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
 	VPBROADCASTD (AX), Y12
@@ -6227,6 +6243,7 @@ step:
 	JNZ          step
 
 done:
+	MOVQ       R15, 144(DI)
 	MOVQ       112(DI), DX
 	MOVQ       104(DI), R15
 	VMOVDQU    (R15), Y15

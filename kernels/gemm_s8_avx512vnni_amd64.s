@@ -2588,12 +2588,13 @@ store:
 	RET
 
 // func tileS8VNNI4x4(args *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·tileS8VNNI4x4(SB), NOSPLIT, $0-8
 	MOVQ  args+0(FP), DI
 	MOVQ  (DI), SI
 	MOVQ  8(DI), R8
 	MOVQ  16(DI), R9
+	MOVQ  152(DI), R10
 	MOVQ  48(DI), R11
 	MOVQ  56(DI), R12
 	MOVQ  72(DI), R14
@@ -2624,6 +2625,7 @@ block:
 	VMOVAPS      Z3, Z11
 	VMOVAPS      Z3, Z15
 	MOVQ         40(DI), DX
+	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
 
@@ -2652,6 +2654,11 @@ steps:
 	VPDPBUSD     Z17, Z20, Z13
 	VPDPBUSD     Z18, Z20, Z14
 	VPDPBUSD     Z19, Z20, Z15
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	PREFETCHT1   128(R15)
+	PREFETCHT1   192(R15)
+	ADDQ         R10, R15
 	VMOVUPS      256(CX), Z16
 	VMOVUPS      320(CX), Z17
 	VMOVUPS      384(CX), Z18
@@ -2718,6 +2725,7 @@ step:
 	JNZ          step
 
 done:
+	MOVQ      R15, 144(DI)
 	MOVQ      112(DI), DX
 	TESTQ     $0x00000002, DX
 	JNZ       store
@@ -3588,12 +3596,13 @@ store:
 	RET
 
 // func tileS8VNNI5x4(args *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·tileS8VNNI5x4(SB), NOSPLIT, $0-8
 	MOVQ  args+0(FP), DI
 	MOVQ  (DI), SI
 	MOVQ  8(DI), R8
 	MOVQ  16(DI), R9
+	MOVQ  152(DI), R10
 	MOVQ  48(DI), R11
 	MOVQ  56(DI), R12
 	MOVQ  72(DI), R14
@@ -3628,6 +3637,7 @@ block:
 	VMOVAPS      Z3, Z15
 	VMOVAPS      Z3, Z19
 	MOVQ         40(DI), DX
+	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
 
@@ -3661,6 +3671,11 @@ steps:
 	VPDPBUSD     Z21, Z24, Z17
 	VPDPBUSD     Z22, Z24, Z18
 	VPDPBUSD     Z23, Z24, Z19
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	PREFETCHT1   128(R15)
+	PREFETCHT1   192(R15)
+	ADDQ         R10, R15
 	VMOVUPS      256(CX), Z20
 	VMOVUPS      320(CX), Z21
 	VMOVUPS      384(CX), Z22
@@ -3737,6 +3752,7 @@ step:
 	JNZ          step
 
 done:
+	MOVQ      R15, 144(DI)
 	MOVQ      112(DI), DX
 	TESTQ     $0x00000002, DX
 	JNZ       store
@@ -4726,12 +4742,13 @@ store:
 	RET
 
 // func tileS8VNNI6x4(args *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·tileS8VNNI6x4(SB), NOSPLIT, $0-8
 	MOVQ  args+0(FP), DI
 	MOVQ  (DI), SI
 	MOVQ  8(DI), R8
 	MOVQ  16(DI), R9
+	MOVQ  152(DI), R10
 	MOVQ  48(DI), R11
 	MOVQ  56(DI), R12
 	MOVQ  72(DI), R14
@@ -4770,6 +4787,7 @@ block:
 	VMOVAPS      Z3, Z19
 	VMOVAPS      Z3, Z23
 	MOVQ         40(DI), DX
+	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
 
@@ -4808,6 +4826,11 @@ steps:
 	VPDPBUSD     Z25, Z28, Z21
 	VPDPBUSD     Z26, Z28, Z22
 	VPDPBUSD     Z27, Z28, Z23
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	PREFETCHT1   128(R15)
+	PREFETCHT1   192(R15)
+	ADDQ         R10, R15
 	VMOVUPS      256(CX), Z24
 	VMOVUPS      320(CX), Z25
 	VMOVUPS      384(CX), Z26
@@ -4894,6 +4917,7 @@ step:
 	JNZ          step
 
 done:
+	MOVQ      R15, 144(DI)
 	MOVQ      112(DI), DX
 	TESTQ     $0x00000002, DX
 	JNZ       store

@@ -1214,6 +1214,7 @@ TEXT ·tileS8AVXVNNI4x2(SB), NOSPLIT, $0-8
 	MOVQ (DI), SI
 	MOVQ 8(DI), R8
 	MOVQ 16(DI), R9
+	MOVQ 152(DI), R10
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
@@ -1235,11 +1236,11 @@ block:
 	VMOVAPS      Y1, Y5
 	VMOVAPS      Y1, Y7
 	MOVQ         40(DI), DX
+	MOVQ         144(DI), R15
 	SUBQ         $0x04, DX
 	JLT          tail
 
 steps:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y8
 	VMOVUPS      32(CX), Y9
 	VPBROADCASTD (AX), Y10
@@ -1262,7 +1263,9 @@ steps:
 	LONG         $0xf0502dc2
 	BYTE         $0xc4
 	LONG         $0xf9502dc2
-	PREFETCHT1   8256(CX)
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         R10, R15
 	VMOVUPS      64(CX), Y8
 	VMOVUPS      96(CX), Y9
 	VPBROADCASTD 4(AX), Y10
@@ -1285,7 +1288,6 @@ steps:
 	LONG         $0xf0502dc2
 	BYTE         $0xc4
 	LONG         $0xf9502dc2
-	PREFETCHT1   8320(CX)
 	VMOVUPS      128(CX), Y8
 	VMOVUPS      160(CX), Y9
 	VPBROADCASTD 8(AX), Y10
@@ -1308,7 +1310,9 @@ steps:
 	LONG         $0xf0502dc2
 	BYTE         $0xc4
 	LONG         $0xf9502dc2
-	PREFETCHT1   8384(CX)
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         R10, R15
 	VMOVUPS      192(CX), Y8
 	VMOVUPS      224(CX), Y9
 	VPBROADCASTD 12(AX), Y10
@@ -1342,7 +1346,6 @@ tail:
 	JLE  done
 
 step:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y8
 	VMOVUPS      32(CX), Y9
 	VPBROADCASTD (AX), Y10
@@ -1372,6 +1375,7 @@ step:
 	JNZ          step
 
 done:
+	MOVQ       R15, 144(DI)
 	MOVQ       112(DI), DX
 	MOVQ       104(DI), R15
 	VMOVDQU    (R15), Y15
@@ -1738,6 +1742,7 @@ TEXT ·tileS8AVXVNNI5x2(SB), NOSPLIT, $0-8
 	MOVQ (DI), SI
 	MOVQ 8(DI), R8
 	MOVQ 16(DI), R9
+	MOVQ 152(DI), R10
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
@@ -1761,11 +1766,11 @@ block:
 	VMOVAPS      Y1, Y7
 	VMOVAPS      Y1, Y9
 	MOVQ         40(DI), DX
+	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
 
 steps:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
 	VPBROADCASTD (AX), Y12
@@ -1793,7 +1798,9 @@ steps:
 	LONG         $0xc2501d42
 	BYTE         $0xc4
 	LONG         $0xcb501d42
-	PREFETCHT1   8256(CX)
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         R10, R15
 	VMOVUPS      64(CX), Y10
 	VMOVUPS      96(CX), Y11
 	VPBROADCASTD 4(AX), Y12
@@ -1832,7 +1839,6 @@ tail:
 	JLE  done
 
 step:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y10
 	VMOVUPS      32(CX), Y11
 	VPBROADCASTD (AX), Y12
@@ -1867,6 +1873,7 @@ step:
 	JNZ          step
 
 done:
+	MOVQ       R15, 144(DI)
 	MOVQ       112(DI), DX
 	MOVQ       104(DI), R15
 	VMOVDQU    (R15), Y15
@@ -2281,6 +2288,7 @@ TEXT ·tileS8AVXVNNI6x2(SB), NOSPLIT, $0-8
 	MOVQ (DI), SI
 	MOVQ 8(DI), R8
 	MOVQ 16(DI), R9
+	MOVQ 152(DI), R10
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
@@ -2306,11 +2314,11 @@ block:
 	VMOVAPS      Y1, Y9
 	VMOVAPS      Y1, Y11
 	MOVQ         40(DI), DX
+	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
 
 steps:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y12
 	VMOVUPS      32(CX), Y13
 	VPBROADCASTD (AX), Y14
@@ -2343,7 +2351,9 @@ steps:
 	LONG         $0xd4500d42
 	BYTE         $0xc4
 	LONG         $0xdd500d42
-	PREFETCHT1   8256(CX)
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         R10, R15
 	VMOVUPS      64(CX), Y12
 	VMOVUPS      96(CX), Y13
 	VPBROADCASTD 4(AX), Y14
@@ -2387,7 +2397,6 @@ tail:
 	JLE  done
 
 step:
-	PREFETCHT1   8192(CX)
 	VMOVUPS      (CX), Y12
 	VMOVUPS      32(CX), Y13
 	VPBROADCASTD (AX), Y14
@@ -2427,6 +2436,7 @@ step:
 	JNZ          step
 
 done:
+	MOVQ       R15, 144(DI)
 	MOVQ       112(DI), DX
 	MOVQ       104(DI), R15
 	VMOVDQU    (R15), Y15

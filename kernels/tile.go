@@ -24,6 +24,8 @@ type tile struct {
 	scale  unsafe.Pointer // integers only, as the rest
 	colSum unsafe.Pointer // *int32
 	shift  int64          // minus the shift of the codes, in the low 32 bits
+	next   uintptr        // what tiles of many rows prefetch: no pointer, since it runs past the weights
+	ahead  int            // from one prefetch to the next
 }
 
 // Bits of tile.flags.
@@ -117,6 +119,9 @@ func (t *tile) runRows(kind tileKind, m, n, panel int) {
 		part.lda, panel = 0, 0 // a and b have no elements, and no pointer may leave them
 	}
 	part.bNext = panel
+	// All blocks of rows together prefetch one panel while they go over another, as far as the lines suffice that two steps
+	// ask for. Behind the last panel lie, as a rule, the weights of the next product.
+	part.ahead = min(16*size.lanes, 2*panel/max(1, all*t.k)+1)
 	for j := 0; j < n; {
 		vecs := min(size.vecs, (n-j+size.lanes-1)/size.lanes)
 		if high == 0 && low < len(size.wide) && n-j >= size.wide[low]*size.lanes {
@@ -139,6 +144,7 @@ func (t *tile) runRows(kind tileKind, m, n, panel int) {
 		if t.colSum != nil {
 			part.colSum = unsafe.Add(t.colSum, 4*j)
 		}
+		part.next = uintptr(part.b) + uintptr(panel)
 		if high > 0 {
 			part.rows(t, kind, low+1, vecs, 0, j, high)
 		}

@@ -129,6 +129,7 @@ const (
 	argFlags                 = 112
 	argScale, argColSum      = 120, 128
 	argShift                 = 136
+	argNext, argAhead        = 144, 152
 )
 
 // Bits of the flags.
@@ -140,9 +141,10 @@ const (
 )
 
 // gp names the general registers by their use.
-var gp = struct{ args, row, lda, b0, bx, dst, ldd, blocks, add, a0, a3, b, k, tmp, flags reg.GPPhysical }{
+var gp = struct{ args, row, lda, b0, bx, dst, ldd, blocks, add, a0, a3, b, k, tmp, flags, next, ahead reg.GPPhysical }{
 	args: reg.RDI, row: reg.RSI, lda: reg.R8, b0: reg.R9, bx: reg.R10, dst: reg.R11, ldd: reg.R12,
 	blocks: reg.R13, add: reg.R14, a0: reg.RAX, a3: reg.RBX, b: reg.RCX, k: reg.RDX, tmp: reg.R15, flags: reg.RDX,
+	next: reg.R15, ahead: reg.R10, // where tmp and bx are not needed
 }
 
 // tileGen emits one tile.
@@ -238,6 +240,9 @@ func (g *tileGen) emit() {
 	if g.vecs > 3*g.panelVecs && !g.strided {
 		g.LEAQ(Mem{Base: gp.bx, Index: gp.bx, Scale: 2}, gp.a3)
 	}
+	if g.prefetches() {
+		g.MOVQ(g.arg(argAhead), gp.ahead)
+	}
 	g.MOVQ(g.arg(argDst), gp.dst)
 	g.MOVQ(g.arg(argLdd), gp.ldd)
 	g.MOVQ(g.arg(argAdd), gp.add)
@@ -257,7 +262,13 @@ func (g *tileGen) emit() {
 	g.MOVQ(gp.b0, gp.b)
 	g.start()
 	g.MOVQ(g.arg(argK), gp.k)
+	if g.prefetches() {
+		g.MOVQ(g.arg(argNext), gp.next)
+	}
 	g.loop()
+	if g.prefetches() {
+		g.MOVQ(gp.next, g.arg(argNext))
+	}
 	g.epilogue()
 	g.IMUL3Q(U32(g.rows), gp.lda, gp.tmp)
 	g.ADDQ(gp.tmp, gp.row)
@@ -350,14 +361,22 @@ func (g *tileGen) steps(n int) {
 	}
 }
 
-// prefetch asks for the line of the panel that will be read some steps later, into the second cache. The hardware does
-// so within a page, and tiles of ymm look too few steps ahead to hide the time until it starts in the next one;
-// those of zmm see four times as many bytes. Tiles of few rows read as fast as the memory can anyway, and lose.
+// prefetches reports whether the tile asks for the panel after its own. Tiles of few rows read as fast as the memory can
+// anyway, and lose.
+func (g *tileGen) prefetches() bool { return !g.strided && g.rows >= 4 && g.vecs == g.panelVecs }
+
+// prefetch asks, each second step, for lines of the panel after this one, into the second cache: 2 lines where a vector is
+// ymm, 4 where it is zmm. The first block of rows alone would wait for the memory; those after it find their panel in the
+// caches and have time to fetch. Type tile has the distance with which all blocks together ask for one panel; a line that
+// is asked for again costs next to nothing.
 func (g *tileGen) prefetch(s int) {
-	const ahead = 8192
-	if !g.strided && !g.zmm && g.rows >= 4 && g.vecs == g.panelVecs {
-		g.PREFETCHT1(Mem{Base: gp.b, Disp: ahead + s*g.panelVecs*g.bytes})
+	if s%2 == 0 || !g.prefetches() {
+		return
 	}
+	for i := range g.bytes / 16 {
+		g.PREFETCHT1(Mem{Base: gp.next, Disp: 64 * i})
+	}
+	g.ADDQ(gp.ahead, gp.next)
 }
 
 // step adds the products of step s for one group of vectors from v0 on.
