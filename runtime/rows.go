@@ -122,6 +122,11 @@ func (r *rowRun) note(s *Session, st *step) {
 		first, rest = fixedForm, fixedForm
 	case st.rows != nil && len(st.out) > 0:
 		first, rest = st.rows(&r.check)
+		for i, f := range []*rowForm{&first, &rest} {
+			if i < len(st.out) && !f.fits(s.values[st.out[i]].t.Shape(), len(r.rows)) {
+				*f = rowForm{}
+			}
+		}
 	}
 	for i, slot := range st.out {
 		if r.forms[slot] = rest; i == 0 {

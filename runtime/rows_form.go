@@ -45,6 +45,17 @@ func (f rowForm) hasAxis() bool {
 	return f.kind == formRows || f.kind == formPlace || f.kind == formPair
 }
 
+// fits reports whether a value of the given shape can have form f: a rule that is wrong about where rows lie must not do harm.
+func (f rowForm) fits(shape tensor.Shape, rows int) bool {
+	switch f.kind {
+	case formRows, formPair:
+		return f.axis >= 0 && f.axis < len(shape) && shape[f.axis] == f.each*rows
+	case formPlace:
+		return f.axis >= 0 && f.axis < len(shape)
+	}
+	return true
+}
+
 // along returns f with its rows along another axis.
 func (f rowForm) along(axis int) rowForm {
 	f.axis = axis

@@ -8,8 +8,10 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/tfq8/tfq8/graphdef"
+	"github.com/tfq8/tfq8/internal/mutate"
 	"github.com/tfq8/tfq8/kernels"
 	"github.com/tfq8/tfq8/runtime"
 	"github.com/tfq8/tfq8/tensor"
@@ -132,6 +134,19 @@ after = Exit(sum_sw)
 %[3]s
 `
 
+// ownRow adds what a row finds in x under its own number.
+const ownRow = `r = Range(zero_in, n_in, onei_in)
+minus = Const[value=int32 -1](^sum_sw)
+e = ExpandDims(r, minus)
+s = Shape(e)
+z = ZerosLike(x_in)
+zi = Cast[SrcT=float, DstT=int32](z)
+ze = ExpandDims(zi, minus)
+p = Pack[N=2, axis=-1](r, zi)
+xe = ExpandDims(x_in, minus)
+g = GatherNd(xe, p)
+sum_next_value = AddV2(sum_sw:1, g)`
+
 // TestRunRowsOfLoops: rows leave where nothing in the loop or behind it mixes them or asks where they stand, and only there.
 func TestRunRowsOfLoops(t *testing.T) {
 	const plain, result = "sum_next_value = AddV2(sum_sw:1, x_in)", "out = Identity(after)"
@@ -147,17 +162,7 @@ func TestRunRowsOfLoops(t *testing.T) {
 		{"places", "Any", "r = Range(zero_in, n_in, onei_in)\nf = Cast[SrcT=int32, DstT=float](r)\nm = Mul(x_in, f)\na = AddV2(m, x_in)\nsum_next_value = AddV2(sum_sw:1, a)", result, 1},
 		{"how many there are", "Any", "f = Cast[SrcT=int32, DstT=float](n_in)\na = AddV2(x_in, f)\nsum_next_value = AddV2(sum_sw:1, a)", result, 1},
 		{"shape of the batch", "Any", "s = Shape(sum_sw:1)\nl = Fill(s, ten_in)\nm = Minimum(x_in, l)\nsum_next_value = AddV2(sum_sw:1, m)", result, 3},
-		{"own row picked by number", "Any", `r = Range(zero_in, n_in, onei_in)
-minus = Const[value=int32 -1](^sum_sw)
-e = ExpandDims(r, minus)
-s = Shape(e)
-z = ZerosLike(x_in)
-zi = Cast[SrcT=float, DstT=int32](z)
-ze = ExpandDims(zi, minus)
-p = Pack[N=2, axis=-1](r, zi)
-xe = ExpandDims(x_in, minus)
-g = GatherNd(xe, p)
-sum_next_value = AddV2(sum_sw:1, g)`, result, 3},
+		{"own row picked by number", "Any", ownRow, result, 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			plan := compileText(t, fmt.Sprintf(countUp, c.until, c.body, c.behind), runtime.CompileOptions{Fetches: []string{"out"}})
@@ -216,4 +221,49 @@ func TestRunRowsOfWhile(t *testing.T) {
 	if groups := checkRows(t, plan.NewSession(), plan.NewSession(), source); groups != 3 {
 		t.Errorf("%d groups, want 3", groups)
 	}
+}
+
+// FuzzRunRows changes graphs with loops in a few places, by a seed. Whatever comes out: if rows leave, each row's results are bit by
+// bit those of the row alone.
+func FuzzRunRows(f *testing.F) {
+	file, err := os.ReadFile("../testdata/numbers/numbers.pb")
+	if err != nil {
+		f.Fatal(err)
+	}
+	search, err := graphdef.Read(file)
+	if err != nil {
+		f.Fatal(err)
+	}
+	count, err := graphdef.Parse(fmt.Sprintf(countUp, "Any", ownRow, "out = Identity(after)"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for seed := range uint64(40) {
+		f.Add(seed, seed%2 == 0)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64, small bool) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		g, source := search, sentences(r, 4, 5)
+		opts := runtime.CompileOptions{Feeds: []string{"source"}, Fetches: []string{"translations", "scores"}, MaxBytes: 1 << 24}
+		if small {
+			g, source = count, tensor.FromSlice(tensor.Shape{4}, []float32{3, 0.5, 1.25, 3})
+			opts.Fetches = []string{"out"}
+		}
+		g, err := mutate.Graph(g, opts.Fetches, r)
+		if err != nil {
+			return
+		}
+		plan, err := runtime.Compile(g, opts)
+		if err != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		s := plan.NewSession()
+		groups, err := s.RunRows(ctx, map[string]*tensor.Tensor{"source": source})
+		if err != nil || len(groups) < 2 {
+			return
+		}
+		checkRows(t, s, plan.NewSession(), source)
+	})
 }
