@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/tfq8/tfq8/tensor"
@@ -8,7 +9,7 @@ import (
 
 // leaving is what a loop of the outer graph needs so that rows can leave it.
 type leaving struct {
-	stay  []int32 // slots set outside the loop, or once, that its iterations read, and those of after
+	stay  []int32 // slots set outside the loop, once or by the condition that its iterations read, and those of after
 	after []int32 // slots set before the loop that the steps behind it read
 	rest  block   // the steps behind the loop
 }
@@ -21,15 +22,16 @@ func (c *compiler) findLeavers(p *Plan) {
 			continue
 		}
 		l := st.loop
-		inside := map[int32]bool{}
-		markUses(&l.cond, inside)
+		// Rows leave between condition and body: what the one sets and the other reads closes up too.
+		inside, next := map[int32]bool{}, map[int32]bool{}
 		markUses(&l.body, inside)
 		for _, v := range l.vars {
 			inside[v.next] = true
 		}
-		for _, b := range []*block{&l.cond, &l.body} {
-			c.dropSet(b, inside)
-		}
+		c.dropSet(&l.body, inside)
+		markUses(&l.cond, next)
+		c.dropSet(&l.cond, next)
+		maps.Copy(inside, next)
 		for _, v := range l.vars {
 			delete(inside, v.cur)
 		}

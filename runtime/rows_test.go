@@ -162,6 +162,7 @@ func TestRunRowsOfLoops(t *testing.T) {
 		{"places", "Any", "r = Range(zero_in, n_in, onei_in)\nf = Cast[SrcT=int32, DstT=float](r)\nm = Mul(x_in, f)\na = AddV2(m, x_in)\nsum_next_value = AddV2(sum_sw:1, a)", result, 1},
 		{"how many there are", "Any", "f = Cast[SrcT=int32, DstT=float](n_in)\na = AddV2(x_in, f)\nsum_next_value = AddV2(sum_sw:1, a)", result, 1},
 		{"shape of the batch", "Any", "s = Shape(sum_sw:1)\nl = Fill(s, ten_in)\nm = Minimum(x_in, l)\nsum_next_value = AddV2(sum_sw:1, m)", result, 3},
+		{"what the condition says of each", "Any", "f = Cast[SrcT=bool, DstT=float](less)\nm = Mul(x_in, f)\nsum_next_value = AddV2(sum_sw:1, m)", result, 3},
 		{"own row picked by number", "Any", ownRow, result, 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
