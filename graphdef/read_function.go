@@ -123,6 +123,7 @@ func readFunction(g *Graph, b []byte) (*functionReader, error) {
 			return nil, fmt.Errorf("function library, function %d: %w", len(g.functions), err)
 		}
 	}
+	f.Attrs = lastOfEach(f.Attrs)
 	controls, err := r.signature(signature)
 	if err == nil {
 		err = r.argAttrs(argAttrs, uniqueIDs)
