@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/tfq8/tfq8/graphdef"
@@ -72,21 +71,6 @@ type scope struct {
 	fused  *fusion
 	fn     *graphdef.Function // whose body g is, nil for the outer graph
 	caller *graphdef.Node     // the node of the outer graph from which fn came to be called
-}
-
-// observed returns the name under which o is to be observed, "" where it is not.
-func (sc *scope) observed(o graphdef.Output) string {
-	if len(sc.c.observed) == 0 {
-		return ""
-	}
-	name := o.String()
-	if sc.fn != nil {
-		name = sc.fn.TensorName(o)
-	}
-	if !sc.c.observed[name] {
-		return ""
-	}
-	return name
 }
 
 func (c *compiler) newSlot() int32 { c.numSlots++; return int32(c.numSlots - 1) }
@@ -517,93 +501,4 @@ func (sc *scope) emitToken(n *graphdef.Node, b *block) error {
 	sc.markDeath(n, &st)
 	b.steps = append(b.steps, st)
 	return nil
-}
-
-// observeOutputs notes which of a step's outputs are observed.
-func (sc *scope) observeOutputs(n *graphdef.Node, st *step) {
-	if len(sc.c.observed) == 0 {
-		return
-	}
-	for i, slot := range st.out {
-		if name := sc.observed(n.Out(i)); name != "" {
-			st.observe = append(st.observe, observation{slot, name})
-		}
-	}
-}
-
-// observeAtStart appends a step that only observes, for values that no step computes where they are named.
-func (sc *scope) observeAtStart(o graphdef.Output, b *block) error {
-	name := sc.observed(o)
-	if name == "" {
-		return nil
-	}
-	slot := sc.slots[o]
-	b.steps = append(b.steps, step{
-		name: o.Node.Name(), op: o.Node.Op(), in: []int32{slot}, mayDie: sc.c.mayDie[slot],
-		eval: func(*call) error { return nil }, observe: []observation{{slot, name}},
-	})
-	return nil
-}
-
-// observeGiven observes the fed outputs of n.
-func (sc *scope) observeGiven(n *graphdef.Node, b *block) error {
-	if len(sc.c.observed) == 0 {
-		return nil
-	}
-	for o := range sc.slots {
-		if o.Node == n {
-			if err := sc.observeAtStart(o, b); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// Resolve finds the output that a tensor name ("name" or "name:index") means in g.
-func Resolve(g *graphdef.Graph, name string) (graphdef.Output, error) {
-	base, index := name, 0
-	if i := strings.LastIndexByte(name, ':'); i >= 0 {
-		v, err := strconv.Atoi(name[i+1:])
-		if err != nil || v < 0 {
-			return graphdef.Output{}, fmt.Errorf("%q: %q is no output number", name, name[i+1:])
-		}
-		base, index = name[:i], v
-	}
-	n := g.Node(base)
-	if n == nil {
-		return graphdef.Output{}, fmt.Errorf("%q: the graph has no node %q%s", name, base, nearNames(g, base))
-	}
-	num, err := n.NumOutputs()
-	if err == nil && index >= num {
-		return graphdef.Output{}, fmt.Errorf("%q: node %q (%s) has %d outputs", name, base, n.Op(), num)
-	}
-	return n.Out(index), nil
-}
-
-// tensorName returns name with its output number.
-func tensorName(name string) string {
-	if strings.LastIndexByte(name, ':') < 0 {
-		return name + ":0"
-	}
-	return name
-}
-
-// nearNames suggests nodes whose names contain, or are contained in, name.
-func nearNames(g *graphdef.Graph, name string) string {
-	var near []string
-	low := strings.ToLower(name)
-	for _, n := range g.Nodes() {
-		l := strings.ToLower(n.Name())
-		if name != "" && (strings.Contains(l, low) || strings.Contains(low, l)) {
-			near = append(near, strconv.Quote(n.Name()))
-		}
-		if len(near) == 3 {
-			break
-		}
-	}
-	if near == nil {
-		return ""
-	}
-	return "; did you mean " + strings.Join(near, ", ") + "?"
 }

@@ -66,7 +66,7 @@ func (f rowForm) along(axis int) rowForm {
 // input is not fixed and none is mixed. The zero form is always right.
 type rowRule func(r *rowCheck) (first, rest rowForm)
 
-// rowRules are the rules by op, in the files rows_rule*.go. An op that has none mixes rows.
+// rowRules are the rules by op, in the files rows_rules*.go. An op that has none mixes rows.
 var rowRules = map[string]func(n *graphdef.Node) rowRule{}
 
 func init() {
