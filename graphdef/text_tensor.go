@@ -24,7 +24,7 @@ func (s *textScanner) tensor(d tensor.DType) ([]byte, error) {
 	if !d.Known() || d == tensor.Resource || d == tensor.Variant {
 		return nil, fmt.Errorf("tensors of dtype %v have no text", d)
 	}
-	shape, given, err := s.tensorShape()
+	shape, given, err := s.tensorShape(d)
 	if err != nil {
 		return nil, err
 	}
@@ -58,8 +58,8 @@ func (s *textScanner) tensor(d tensor.DType) ([]byte, error) {
 	return s.fill(d, tensor.Shape{})
 }
 
-// tensorShape reads the shape, if there is one: a word after which elements follow.
-func (s *textScanner) tensorShape() (shape tensor.Shape, given bool, err error) {
+// tensorShape reads the shape of a tensor of dtype d, if there is one: a word after which elements follow.
+func (s *textScanner) tensorShape(d tensor.DType) (shape tensor.Shape, given bool, err error) {
 	s.peek()
 	start := s.pos
 	word := s.run(isWordByte)
@@ -68,9 +68,11 @@ func (s *textScanner) tensorShape() (shape tensor.Shape, given bool, err error) 
 	if word == "" || word == "fill" || word == "..." || word == "base64" ||
 		!ok || c != '[' && !strings.HasPrefix(rest, "fill") && !strings.HasPrefix(rest, "base64:") && !strings.HasPrefix(rest, "...") {
 		s.pos = start
-		// A shape without elements is a mistake that deserves its own words.
+		// A shape without elements is a mistake that deserves its own words. But 0x01 is an element of the 8-bit floats.
 		if p, ok := parseShapeWord(word, false); ok && word != "?" {
-			return nil, false, fmt.Errorf("want fill, [ or base64: after the shape %v", p)
+			if _, err := appendElement(nil, d, word); err != nil {
+				return nil, false, fmt.Errorf("want fill, [ or base64: after the shape %v", p)
+			}
 		}
 		return nil, false, nil
 	}
