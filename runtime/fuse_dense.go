@@ -23,8 +23,8 @@ type dense struct {
 type denseProduct interface {
 	// dims returns the sizes of the product of this call.
 	dims(c *call) (m, n int, err error)
-	// run computes rows from, …, from+m-1 of the product into dst, [m, n], and applies ep.
-	run(c *call, dst []float32, from, m, n int, ep kernels.Epilogue) error
+	// run computes some rows of the product into dst, rows of n as far apart as those of the left operand, and applies ep.
+	run(c *call, dst []float32, r rowRange, n int, ep kernels.Epilogue) error
 	// prepare returns the product with its constant inputs laid out for the kernels, and the bits of the inputs that it then no
 	// longer reads; nil where too little is constant.
 	prepare(p *packer, consts []*tensor.Tensor) (ready denseProduct, packed uint64)
@@ -290,7 +290,7 @@ func (d dense) eval(c *call) error {
 // rows computes rows from, …, from+m-1 with epilogue and activation.
 func (d dense) rows(c *call, dst []float32, from, m, n int, ep kernels.Epilogue) error {
 	if d.act == nil {
-		return d.product.run(c, dst, from, m, n, ep)
+		return d.multiply(c, dst, from, m, n, ep)
 	}
 	// The activation goes over rows that are still in the second-level cache.
 	const cached = 512 << 10
@@ -300,7 +300,7 @@ func (d dense) rows(c *call, dst []float32, from, m, n int, ep kernels.Epilogue)
 	for i := 0; i < m; i += step {
 		rows := min(step, m-i)
 		part := dst[i*n:][:rows*n]
-		if err := d.product.run(c, part, from+i, rows, n, ep); err != nil {
+		if err := d.multiply(c, part, from+i, rows, n, ep); err != nil {
 			return err
 		}
 		d.act(c.kernels(), part)
@@ -315,7 +315,7 @@ func (d dense) rows(c *call, dst []float32, from, m, n int, ep kernels.Epilogue)
 func (d dense) biasApart(c *call, shape tensor.Shape, m, n int, bias []float32) error {
 	c.s.product = growFloats(c.s.product, m*n)
 	y := c.s.product
-	if err := d.product.run(c, y, 0, m, n, kernels.Epilogue{}); err != nil {
+	if err := d.multiply(c, y, 0, m, n, kernels.Epilogue{}); err != nil {
 		return err
 	}
 	for i := 0; i < len(y); i += len(bias) {
@@ -334,30 +334,6 @@ func (d dense) biasApart(c *call, shape tensor.Shape, m, n int, bias []float32) 
 		return err
 	}
 	copy(tensor.Data[float32](t), y)
-	return nil
-}
-
-// runOnce computes the product of rows that repeat once, and copies it.
-func (d dense) runOnce(c *call, dst []float32, m, n int, ep kernels.Epilogue) error {
-	r := c.repeatOf(0)
-	k := 0
-	if m > 0 {
-		k = c.in(0).Len() / m
-	}
-	if r.times < 2 || k == 0 || r.chunk%k != 0 || m%(r.chunk/k*r.times) != 0 {
-		return d.rows(c, dst, 0, m, n, ep)
-	}
-	rows := r.chunk / k
-	for at := 0; at < m; at += rows * r.times {
-		first := dst[at*n:][:rows*n]
-		if err := d.rows(c, first, at, rows, n, ep); err != nil {
-			return err
-		}
-		for i := 1; i < r.times; i++ {
-			copy(dst[(at+i*rows)*n:][:rows*n], first)
-		}
-	}
-	c.setRepeat(0, repeat{r.times, rows * n})
 	return nil
 }
 
@@ -403,20 +379,20 @@ func (p floatProduct) dims(c *call) (m, n int, err error) {
 	return x.Shape()[0], n, nil
 }
 
-func (p floatProduct) run(c *call, dst []float32, from, m, n int, ep kernels.Epilogue) error {
+func (p floatProduct) run(c *call, dst []float32, r rowRange, n int, ep kernels.Epilogue) error {
 	k := c.in(0).Shape()[1]
-	x := tensor.Data[float32](c.in(0))[from*k:]
-	c.count(m, n, k, false)
+	x := tensor.Data[float32](c.in(0))[r.from*k:]
+	c.count(r.count, n, k, false)
 	if p.w != nil {
-		c.kernels().MatMulF32(dst, n, x, k, m, p.w, ep)
+		c.kernels().MatMulF32(dst, r.every*n, x, r.every*k, r.count, p.w, ep)
 		return nil
 	}
 	ldb := n
 	if p.transposeB {
 		ldb = k
 	}
-	c.kernels().MatMulF32Strided(dst, n, x, k, tensor.Data[float32](c.in(1)), ldb, p.transposeB, m, n, k, &c.s.scratch)
-	finishRows(dst, m, n, ep)
+	c.kernels().MatMulF32Strided(dst, r.every*n, x, r.every*k, tensor.Data[float32](c.in(1)), ldb, p.transposeB, r.count, n, k, &c.s.scratch)
+	finishRows(dst, r, n, ep)
 	return nil
 }
 
@@ -430,9 +406,9 @@ func (p floatProduct) prepare(pk *packer, consts []*tensor.Tensor) (denseProduct
 }
 
 // finishRows applies an epilogue to a product that is stored already.
-func finishRows(dst []float32, m, n int, ep kernels.Epilogue) {
-	for i := range m {
-		row := dst[i*n:][:n]
+func finishRows(dst []float32, r rowRange, n int, ep kernels.Epilogue) {
+	for i := range r.count {
+		row := dst[i*r.every*n:][:n]
 		for j := range row {
 			y := row[j]
 			if ep.Bias != nil {

@@ -230,17 +230,17 @@ func (p quantizedProduct) dims(c *call) (m, n int, err error) {
 	return x.Shape()[0], p.w.N, nil
 }
 
-func (p quantizedProduct) run(c *call, dst []float32, from, m, n int, ep kernels.Epilogue) error {
+func (p quantizedProduct) run(c *call, dst []float32, r rowRange, n int, ep kernels.Epilogue) error {
 	x := c.in(0)
 	k, codes := p.w.K, &c.s.codes
-	c.count(m, n, k, true)
+	c.count(r.count, n, k, true)
 	switch {
 	case p.quantize != nil:
-		c.kernels().Quantize(codes, tensor.Data[float32](x)[from*k:], m, k, k, *p.quantize)
+		c.kernels().Quantize(codes, tensor.Data[float32](x)[r.from*k:], r.count, k, r.every*k, *p.quantize)
 	case p.unsigned:
-		c.kernels().LoadU8(codes, tensor.Data[uint8](x)[from*k:], m, k, k, 0)
+		c.kernels().LoadU8(codes, tensor.Data[uint8](x)[r.from*k:], r.count, k, r.every*k, 0)
 	default:
-		c.kernels().LoadS8(codes, tensor.Data[int8](x)[from*k:], m, k, k)
+		c.kernels().LoadS8(codes, tensor.Data[int8](x)[r.from*k:], r.count, k, r.every*k)
 	}
 	if p.bias != nil {
 		ep.Bias = p.bias
@@ -248,6 +248,6 @@ func (p quantizedProduct) run(c *call, dst []float32, from, m, n int, ep kernels
 	if p.relu {
 		ep.Act = kernels.ActRelu
 	}
-	c.kernels().MatMulInt8(dst, n, codes, p.w, p.scale, ep)
+	c.kernels().MatMulInt8(dst, r.every*n, codes, p.w, p.scale, ep)
 	return nil
 }

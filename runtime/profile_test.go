@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/tfq8/tfq8/graphdef"
@@ -27,7 +28,7 @@ z = Neg(y)
 	s := p.NewSession()
 	got := map[string]runtime.StepTime{}
 	s.Profile = func(st runtime.StepTime) { got[st.Name] = st }
-	if _, err := s.Run(context.Background(), map[string]*tensor.Tensor{"x": tensor.New(tensor.Float32, tensor.Shape{5, 4})}); err != nil {
+	if _, err := s.Run(context.Background(), map[string]*tensor.Tensor{"x": runsOf(rand.New(rand.NewPCG(1, 1)), 4, []int{1, 1, 1, 1, 1})}); err != nil {
 		t.Fatal(err)
 	}
 	want := runtime.Work{Float: 5 * 4 * 3}

@@ -25,8 +25,8 @@ y = MatMul(x, w)
 		t.Fatal(err)
 	}
 	feeds := []Feeds{
-		{"x": tensor.New(tensor.Float32, tensor.Shape{2, 4})},
-		{"x": tensor.New(tensor.Float32, tensor.Shape{5, 4})},
+		{"x": different(2, 4)},
+		{"x": different(5, 4)},
 	}
 	ctx := context.Background()
 	r := NewRunner(p, 2)
@@ -44,6 +44,15 @@ y = MatMul(x, w)
 	if _, err := r.Run(ctx, []Feeds{{}}); err == nil {
 		t.Error("Run without a feed gives no error")
 	}
+}
+
+// different returns rows of which no two are equal: equal ones would be multiplied once.
+func different(rows, width int) *tensor.Tensor {
+	x := make([]float32, rows*width)
+	for i := range x {
+		x[i] = float32(i)
+	}
+	return tensor.FromSlice(tensor.Shape{rows, width}, x)
 }
 
 func TestFloor(t *testing.T) {
