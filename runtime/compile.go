@@ -150,6 +150,7 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 	}
 	c.setLifetimes([]*block{p.root}, keep, nil)
 	c.findLeavers(p)
+	layOut(p)
 	p.numSlots = c.numSlots
 	p.consts = c.usedConstants(p)
 	return p, nil

@@ -189,7 +189,7 @@ func (c *compiler) readShapes(p *Plan) {
 			}
 		}
 		for _, j := range st.dimsIn {
-			if v := known[st.in[j]]; v != nil && !v.scalar {
+			if v := get(st.in[j]); v != nil && !v.scalar {
 				st.dims = append(st.dims, operandDims{j, v.parts})
 				st.in[j] = c.nothing()
 			}

@@ -61,28 +61,29 @@ type constant struct {
 // block is a list of steps that run one after the other.
 type block struct{ steps []step }
 
-// step is one call of an evaluator.
+// step is one call of an evaluator. What every step needs comes first, in as few cache lines as it takes: between two products of
+// a model, whose weights fill the caches, the interpreter waits for each line of its own.
 type step struct {
-	name, op string   // of the node, for errors and profiles
 	eval     evalFunc // nil for loops and branches
 	in, out  []int32  // slots
-	controls []int32  // slots of conditional nodes that this one waits for: it is dead where one of them is
 	free     []int32  // slots whose last use this is
 	dies     uint64   // bit i: in[i] is in free and read by no other input, so its memory may become an output's
 	mayDie   bool     // some input or control may be dead: look before running
 	merge    bool     // runs if any input is alive
 	stateful bool     // has effects: runs every time, and when it says
-	observe  []observation
 	loop     *loop
 	branch   *branch
+	dims     []operandDims // what some operands are, in place of their slots
+
+	name, op string  // of the node, for errors and profiles
+	controls []int32 // slots of conditional nodes that this one waits for: it is dead where one of them is
+	observe  []observation
 
 	attention  *attention  // what eval computes, if it is that
 	specialize specializer // nil: nothing to prepare once constants are known
 	rows       rowRule     // nil: rows are mixed, unless nothing depends on them
-
-	shape  shapeRule     // nil: none
-	dimsIn []int         // operands that eval reads by call.ints
-	dims   []operandDims // what some of these are, in place of their slots
+	shape      shapeRule   // nil: none
+	dimsIn     []int       // operands that eval reads by call.ints
 }
 
 // observation is a name under which an output of a step is observed.
