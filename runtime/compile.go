@@ -149,8 +149,8 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 		keep[f.slot] = true
 	}
 	c.setLifetimes([]*block{p.root}, keep, nil)
+	c.layOut(p)
 	c.findLeavers(p)
-	layOut(p)
 	p.numSlots = c.numSlots
 	p.consts = c.usedConstants(p)
 	return p, nil

@@ -122,8 +122,8 @@ func (c *compiler) keepShaped(p *Plan, known func(slot int32) *shapeVector) {
 		for _, slot := range st.out {
 			of[slot] = own
 		}
-		k := &keptStep{st.eval, own, p.numKept}
+		k := &keptStep{st.eval, own, len(p.kept)}
 		st.eval = k.run
-		p.numKept++
+		p.kept = append(p.kept, k)
 	}
 }

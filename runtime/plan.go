@@ -34,7 +34,7 @@ type Plan struct {
 	kernels  *kernels.Set
 	root     *block
 	numSlots int
-	numKept  int        // keptSteps
+	kept     []*keptStep
 	consts   []constant // slots that hold the same value in every run
 	feeds    []endpoint
 	fetches  []endpoint

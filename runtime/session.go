@@ -70,7 +70,7 @@ type repeat struct{ times, chunk int }
 
 // NewSession returns a session for p.
 func (p *Plan) NewSession() *Session {
-	s := &Session{plan: p, values: make([]value, p.numSlots), kept: make([]kept, p.numKept)}
+	s := &Session{plan: p, values: make([]value, p.numSlots), kept: make([]kept, len(p.kept))}
 	s.arena.max = p.maxBytes
 	s.call.s = s
 	for _, c := range p.consts {
