@@ -14,6 +14,9 @@ func widenQuadsAVX2(*int16, *int8, int)               { panic("kernels: this bui
 func interleaveAVX2(*byte, int, *byte, int, int, int) { panic("kernels: this build has no assembly") }
 func widenBytesAVX2(*int16, *uint8, int, int)         { panic("kernels: this build has no assembly") }
 func transposeAVX2(*byte, int, *byte, int, int, int)  { panic("kernels: this build has no assembly") }
+func fewTransposedF32(*float32, int, *float32, int, *float32, int, int, int, int) {
+	panic("kernels: this build has no assembly")
+}
 func fewTransposedVNNI(*float32, int, *uint8, int, *byte, int, int, int, uint64, float32) {
 	panic("kernels: this build has no assembly")
 }

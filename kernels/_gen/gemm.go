@@ -21,6 +21,7 @@ var gemmFiles = map[string]func(*build.Context){
 	"gemm_codes":          codes,
 	"gemm_transpose":      transpose,
 	"gemm_few_avx512vnni": few,
+	"gemm_few_f32_avx512": fewF32,
 }
 
 // goFiles are the Go files that go with them: the choice of a routine by its size.
