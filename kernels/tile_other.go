@@ -14,6 +14,7 @@ func widenQuadsAVX2(*int16, *int8, int)               { panic("kernels: this bui
 func interleaveAVX2(*byte, int, *byte, int, int, int) { panic("kernels: this build has no assembly") }
 func widenBytesAVX2(*int16, *uint8, int, int)         { panic("kernels: this build has no assembly") }
 func transposeAVX2(*byte, int, *byte, int, int, int)  { panic("kernels: this build has no assembly") }
+func prefetchLines(*byte, int)                        { panic("kernels: this build has no assembly") }
 func fewTransposedF32(*float32, int, *float32, int, *float32, int, int, int, int) {
 	panic("kernels: this build has no assembly")
 }

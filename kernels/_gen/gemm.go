@@ -20,6 +20,7 @@ var gemmFiles = map[string]func(*build.Context){
 	"gemm_peak":           peaks,
 	"gemm_codes":          codes,
 	"gemm_transpose":      transpose,
+	"prefetch":            prefetch,
 	"gemm_few_avx512vnni": few,
 	"gemm_few_f32_avx512": fewF32,
 }
