@@ -139,10 +139,10 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 		p.fetches = append(p.fetches, endpoint{name: c.opts.Fetches[i], slot: slot})
 	}
 	c.foldConstants(p.root)
-	c.specialize(p.root)
 	c.dropExits(p)
 	c.growCaches(p.root)
 	c.hoist(p.root)
+	c.specialize(p)
 	c.readShapes(p)
 	keep := map[int32]bool{}
 	for _, f := range p.fetches {

@@ -244,21 +244,12 @@ func (sc *scope) emitFused(n *graphdef.Node, f *fusedStep, b *block) error {
 	return nil
 }
 
-// specialize replaces, in b and the blocks inside it, the evalFuncs of steps whose constant inputs can be prepared.
-func (c *compiler) specialize(b *block) {
-	for i := range b.steps {
-		st := &b.steps[i]
-		if st.loop != nil {
-			c.specialize(&st.loop.cond)
-			c.specialize(&st.loop.body)
-		}
-		if st.branch != nil {
-			for j := range st.branch.blocks {
-				c.specialize(&st.branch.blocks[j])
-			}
-		}
+// specialize replaces the evalFuncs of p's steps whose constant inputs can be prepared, in the order in which the steps run: packed
+// weights then lie so that those of the next product follow, which kernels ask for ahead of time.
+func (c *compiler) specialize(p *Plan) {
+	eachStep(p.root, func(st *step) {
 		if st.specialize == nil {
-			continue
+			return
 		}
 		consts := make([]*tensor.Tensor, len(st.in))
 		for j, s := range st.in {
@@ -266,7 +257,7 @@ func (c *compiler) specialize(b *block) {
 		}
 		eval, packed := st.specialize(c.packer, consts)
 		if eval == nil {
-			continue
+			return
 		}
 		st.eval = eval
 		for j := range st.in {
@@ -274,7 +265,7 @@ func (c *compiler) specialize(b *block) {
 				st.in[j] = c.nothing()
 			}
 		}
-	}
+	})
 }
 
 // nothing returns a constant slot for inputs that are not read any more.
