@@ -13,7 +13,7 @@ type Scratch struct {
 
 // MatMulF32Strided writes a x b, [m, n], to dst with row stride ldd. a is [m, k] with row stride lda; b is
 // [k, n] with row stride ldb, or with transB [n, k] with row stride ldb and used transposed. It is meant
-// for operands that are both computed, as in attention: b is read in place, or transposed into scratch.
+// for operands that are both computed, as in attention: b is read in place, or transposed, into scratch or on the way.
 // Sums are those of MatMulF32, bit for bit. dst must not overlap a or b.
 func (s *Set) MatMulF32Strided(dst []float32, ldd int, a []float32, lda int, b []float32, ldb int, transB bool,
 	m, n, k int, scratch *Scratch) {
