@@ -61,6 +61,27 @@ func (g *fewGen) addLanes(in, out []reg.VecPhysical) {
 	g.VPADDD(out[0], out[1], out[0])
 }
 
+// transposeLanes makes out the transpose of a 4 x 4 matrix of lanes of 128 bits, a vector a row. out may be in.
+func (g *fewGen) transposeLanes(in, t, out []reg.VecPhysical) {
+	g.VSHUFF32X4(U8(0x44), in[1], in[0], t[0])
+	g.VSHUFF32X4(U8(0xee), in[1], in[0], t[1])
+	g.VSHUFF32X4(U8(0x44), in[3], in[2], t[2])
+	g.VSHUFF32X4(U8(0xee), in[3], in[2], t[3])
+	g.VSHUFF32X4(U8(0x88), t[2], t[0], out[0])
+	g.VSHUFF32X4(U8(0xdd), t[2], t[0], out[1])
+	g.VSHUFF32X4(U8(0x88), t[3], t[1], out[2])
+	g.VSHUFF32X4(U8(0xdd), t[3], t[1], out[3])
+}
+
+// lowMask sets the n lowest bits of mask, n < 16. It needs RAX and RCX.
+func (g *fewGen) lowMask(n reg.GPPhysical, mask reg.OpmaskPhysical) {
+	g.MOVQ(n, reg.RCX)
+	g.MOVL(U32(1), reg.EAX)
+	g.SHLL(reg.CL, reg.EAX)
+	g.DECL(reg.EAX)
+	g.KMOVW(reg.EAX, mask)
+}
+
 // param returns the memory of a parameter.
 func (g *fewGen) param(name string) Mem {
 	b, err := g.Param(name).Resolve()
@@ -146,11 +167,7 @@ func (g *fewGen) scores() {
 	g.RET()
 
 	g.Label("tail")
-	g.MOVQ(cols, reg.RCX)
-	g.MOVL(U32(1), reg.EAX)
-	g.SHLL(reg.CL, reg.EAX)
-	g.DECL(reg.EAX)
-	g.KMOVW(reg.EAX, reg.K2)
+	g.lowMask(cols, reg.K2)
 	g.VMOVUPS(reg.X0, reg.K2, Mem{Base: fewDst[0]})
 	for i := 1; i < 4; i++ {
 		g.VEXTRACTF32X4(U8(i), x[0], reg.K2, Mem{Base: fewDst[i]})
@@ -214,14 +231,7 @@ func (g *fewGen) weigh() {
 	g.VBROADCASTSS(g.param("scale"), z[12])
 	for i, p := range fewDst {
 		v := acc[4*i:][:4]
-		g.VSHUFI32X4(U8(0x44), v[1], v[0], t[0])
-		g.VSHUFI32X4(U8(0xee), v[1], v[0], t[1])
-		g.VSHUFI32X4(U8(0x44), v[3], v[2], t[2])
-		g.VSHUFI32X4(U8(0xee), v[3], v[2], t[3])
-		g.VSHUFI32X4(U8(0x88), t[2], t[0], x[0])
-		g.VSHUFI32X4(U8(0xdd), t[2], t[0], x[1])
-		g.VSHUFI32X4(U8(0x88), t[3], t[1], x[2])
-		g.VSHUFI32X4(U8(0xdd), t[3], t[1], x[3])
+		g.transposeLanes(v, t, x)
 		for j, m := range []reg.OpmaskPhysical{reg.K2, reg.K3, reg.K4, reg.K5} {
 			g.VCVTDQ2PS(x[j], x[j])
 			g.VMULPS(z[12], x[j], x[j])

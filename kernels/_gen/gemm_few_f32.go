@@ -42,27 +42,12 @@ func fewF32(c *build.Context) {
 	}
 	// Lane l of vector 4i+j becomes element 4l+j of rows 4i and on.
 	for i := 0; i < 16; i += 4 {
-		x := z[i:][:4]
-		g.VUNPCKLPS(x[1], x[0], t[0])
-		g.VUNPCKHPS(x[1], x[0], t[1])
-		g.VUNPCKLPS(x[3], x[2], t[2])
-		g.VUNPCKHPS(x[3], x[2], t[3])
-		g.VUNPCKLPD(t[2], t[0], x[0])
-		g.VUNPCKHPD(t[2], t[0], x[1])
-		g.VUNPCKLPD(t[3], t[1], x[2])
-		g.VUNPCKHPD(t[3], t[1], x[3])
+		transposeQuads(c, z[i:][:4], t)
 	}
 	// Then vector 4l+j becomes element 4l+j of all rows.
 	for j := range 4 {
 		x := []reg.VecPhysical{z[j], z[4+j], z[8+j], z[12+j]}
-		g.VSHUFF32X4(U8(0x44), x[1], x[0], t[0])
-		g.VSHUFF32X4(U8(0xee), x[1], x[0], t[1])
-		g.VSHUFF32X4(U8(0x44), x[3], x[2], t[2])
-		g.VSHUFF32X4(U8(0xee), x[3], x[2], t[3])
-		g.VSHUFF32X4(U8(0x88), t[2], t[0], x[0])
-		g.VSHUFF32X4(U8(0xdd), t[2], t[0], x[1])
-		g.VSHUFF32X4(U8(0x88), t[3], t[1], x[2])
-		g.VSHUFF32X4(U8(0xdd), t[3], t[1], x[3])
+		g.transposeLanes(x, t, x)
 	}
 	for e := range 16 {
 		for i, a := range fewLeft {
@@ -85,11 +70,7 @@ func fewF32(c *build.Context) {
 	g.RET()
 
 	g.Label("tail")
-	g.MOVQ(cols, reg.RCX)
-	g.MOVL(U32(1), reg.EAX)
-	g.SHLL(reg.CL, reg.EAX)
-	g.DECL(reg.EAX)
-	g.KMOVW(reg.EAX, reg.K1)
+	g.lowMask(cols, reg.K1)
 	for i, d := range fewDst {
 		g.VMOVUPS(acc[i], reg.K1, Mem{Base: d})
 	}

@@ -44,16 +44,8 @@ func transpose(c *build.Context) {
 	for i := range 8 {
 		c.VMOVUPS(Mem{Base: p[i], Index: col, Scale: 4}, y[i])
 	}
-	// Pairs of rows, then quads of rows, then halves.
-	for i := 0; i < 8; i += 2 {
-		c.VUNPCKLPS(y[i+1], y[i], z[i])
-		c.VUNPCKHPS(y[i+1], y[i], z[i+1])
-	}
 	for i := 0; i < 8; i += 4 {
-		c.VUNPCKLPD(z[i+2], z[i], y[i])
-		c.VUNPCKHPD(z[i+2], z[i], y[i+1])
-		c.VUNPCKLPD(z[i+3], z[i+1], y[i+2])
-		c.VUNPCKHPD(z[i+3], z[i+1], y[i+3])
+		transposeQuads(c, y[i:][:4], z[i:][:4])
 	}
 	for i := range 4 {
 		c.VPERM2F128(U8(0x20), y[i+4], y[i], z[i])
@@ -90,4 +82,16 @@ func transpose(c *build.Context) {
 	c.JLT(LabelRef("rows"))
 	c.VZEROUPPER()
 	c.RET()
+}
+
+// transposeQuads transposes, in each lane of 128 bits, the 4 x 4 matrix of 32-bit elements whose rows the vectors of x hold.
+func transposeQuads(c *build.Context, x, t []reg.VecPhysical) {
+	for i := 0; i < 4; i += 2 {
+		c.VUNPCKLPS(x[i+1], x[i], t[i])
+		c.VUNPCKHPS(x[i+1], x[i], t[i+1])
+	}
+	c.VUNPCKLPD(t[2], t[0], x[0])
+	c.VUNPCKHPD(t[2], t[0], x[1])
+	c.VUNPCKLPD(t[3], t[1], x[2])
+	c.VUNPCKHPD(t[3], t[1], x[3])
 }
