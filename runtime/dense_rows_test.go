@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/tfq8/tfq8/graphdef"
 	"github.com/tfq8/tfq8/kernels"
 	"github.com/tfq8/tfq8/runtime"
 	"github.com/tfq8/tfq8/tensor"
@@ -27,10 +26,6 @@ tanh = Tanh(z)
 sum = AddV2(z, r)
 both = AddV2(tanh, r)
 `
-	g, err := graphdef.Parse(products)
-	if err != nil {
-		t.Fatal(err)
-	}
 	random := rand.New(rand.NewPCG(3, 4))
 	for _, c := range []struct {
 		x, r      []int // lengths of the runs
@@ -52,10 +47,7 @@ both = AddV2(tanh, r)
 			}
 			for _, fetch := range []string{"m", "relu", "tanh", "sum", "both"} {
 				t.Run(fmt.Sprintf("%v/%v+%v/%s", tier, c.x, c.r, fetch), func(t *testing.T) {
-					plan, err := runtime.Compile(g, runtime.CompileOptions{Feeds: []string{"x", "r"}, Fetches: []string{fetch}, Kernels: kernels.For(tier)})
-					if err != nil {
-						t.Fatal(err)
-					}
+					plan := compileText(t, products, runtime.CompileOptions{Feeds: []string{"x", "r"}, Fetches: []string{fetch}, Kernels: kernels.For(tier)})
 					s := plan.NewSession()
 					got := mustRun(t, s, feeds)[fetch]
 					want := c.once

@@ -132,14 +132,7 @@ func (g *fewGen) scores() {
 		g.VPXORD(t[0], x[i], x[i])
 	}
 	// The same for b: lane l of vector j is quad 4l+j of four rows.
-	g.VPUNPCKLDQ(x[1], x[0], t[0])
-	g.VPUNPCKHDQ(x[1], x[0], t[1])
-	g.VPUNPCKLDQ(x[3], x[2], t[2])
-	g.VPUNPCKHDQ(x[3], x[2], t[3])
-	g.VPUNPCKLQDQ(t[2], t[0], x[0])
-	g.VPUNPCKHQDQ(t[2], t[0], x[1])
-	g.VPUNPCKLQDQ(t[3], t[1], x[2])
-	g.VPUNPCKHQDQ(t[3], t[1], x[3])
+	transposeQuads(g.Context, x, t)
 	for i := range 4 {
 		g.VMOVDQA32(start[i], acc[i])
 	}
