@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"sync"
 	"unsafe"
 )
 
@@ -13,6 +14,10 @@ type PackedF32 struct {
 
 	tier Tier
 	data []float32 // [panel][K][width], 64-byte aligned
+
+	bounds sync.Once // guards what follows, which few products need
+	finite bool
+	least  float32 // magnitude of an element that is not 0
 }
 
 // panelWidth is the number of columns of one packed panel: one cache line of float32 for ymm (a wider one
@@ -61,13 +66,7 @@ func (s *Set) PackF32(b []float32, k, n, ldb int, transB bool) *PackedF32 {
 // An element is the sum over ascending k of fused multiply-adds in float32, from +0, whatever m is: equal
 // on all tiers bit for bit (except for the payload of NaNs).
 func (s *Set) MatMulF32(dst []float32, ldd int, a []float32, lda, m int, w *PackedF32, ep Epilogue) {
-	const name = "MatMulF32"
-	if w.tier != s.tier {
-		panic(fmt.Sprintf("kernels: %s: weights are packed for %s, want %s", name, w.tier, s.tier))
-	}
-	checkMatrix(name, "dst", len(dst), m, w.N, ldd)
-	checkMatrix(name, "a", len(a), m, w.K, lda)
-	ep.check(name, m, w.N)
+	w.check("MatMulF32", s, dst, ldd, a, lda, m, &ep)
 	if m == 0 || w.N == 0 {
 		return
 	}
@@ -75,14 +74,32 @@ func (s *Set) MatMulF32(dst []float32, ldd int, a []float32, lda, m int, w *Pack
 		matMulF32Portable(dst, ldd, a, lda, m, w, &ep)
 		return
 	}
+	t := w.tile(dst, ldd, a, lda, &ep)
+	t.run(s.tier.tilesF32(), m, w.N, w.panelBytes())
+}
+
+// check panics unless the operands of a product of name fit.
+func (w *PackedF32) check(name string, s *Set, dst []float32, ldd int, a []float32, lda, m int, ep *Epilogue) {
+	if w.tier != s.tier {
+		panic(fmt.Sprintf("kernels: %s: weights are packed for %s, want %s", name, w.tier, s.tier))
+	}
+	checkMatrix(name, "dst", len(dst), m, w.N, ldd)
+	checkMatrix(name, "a", len(a), m, w.K, lda)
+	ep.check(name, m, w.N)
+}
+
+// tile returns the arguments of a whole product.
+func (w *PackedF32) tile(dst []float32, ldd int, a []float32, lda int, ep *Epilogue) tile {
 	t := tile{
 		a: unsafe.Pointer(unsafe.SliceData(a)), lda: 4 * lda,
 		b: unsafe.Pointer(unsafe.SliceData(w.data)), k: w.K,
 		dst: unsafe.Pointer(unsafe.SliceData(dst)), ldd: 4 * ldd,
 	}
-	t.finish(&ep)
-	t.run(s.tier.tilesF32(), m, w.N, 4*w.K*s.tier.panelWidth())
+	t.finish(ep)
+	return t
 }
+
+func (w *PackedF32) panelBytes() int { return 4 * w.K * w.tier.panelWidth() }
 
 // matMulF32Portable is the definition of MatMulF32.
 func matMulF32Portable(dst []float32, ldd int, a []float32, lda, m int, w *PackedF32, ep *Epilogue) {

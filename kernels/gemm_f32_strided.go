@@ -6,6 +6,7 @@ import "unsafe"
 // only grow; a Scratch serves one goroutine at a time.
 type Scratch struct {
 	f32   []float32 // b transposed, in panels
+	lists []int32   // of listed tiles
 	s8    PackedS8  // b
 	ones  Codes     // a row of ones, which gives column sums
 	scale [1]float32

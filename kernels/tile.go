@@ -26,6 +26,9 @@ type tile struct {
 	shift  int64          // minus the shift of the codes, in the low 32 bits
 	next   uintptr        // what tiles of many rows prefetch: no pointer, since it runs past the weights
 	ahead  int            // from one prefetch to the next
+	// Of listed tiles, whose k is about how many steps a block takes: the list of each block, and from one to the next.
+	list     unsafe.Pointer
+	listStep int
 }
 
 // Bits of tile.flags.
@@ -42,8 +45,10 @@ type tileKind uint8
 const (
 	tilesF32AVX2 tileKind = iota
 	tilesF32AVX2Strided
+	tilesF32AVX2Listed
 	tilesF32AVX512
 	tilesF32AVX512Strided
+	tilesF32AVX512Listed
 	tilesS8AVX2
 	tilesS8RowAVX2
 	tilesS8NarrowAVX2
@@ -57,18 +62,29 @@ const (
 type tileSizes struct {
 	lanes, vecs, rows int
 	wide              [4]int
+	listed            bool
 }
 
 var sizesOf = [...]tileSizes{
 	tilesF32AVX2:          {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
 	tilesF32AVX2Strided:   {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
+	tilesF32AVX2Listed:    {lanes: 8, vecs: 2, rows: 4, listed: true},
 	tilesF32AVX512:        {lanes: 16, vecs: 4, rows: 6, wide: [4]int{1: 8, 2: 8, 3: 8}},
 	tilesF32AVX512Strided: {lanes: 16, vecs: 4, rows: 6, wide: [4]int{1: 8}},
+	tilesF32AVX512Listed:  {lanes: 16, vecs: 4, rows: 4, listed: true},
 	tilesS8AVX2:           {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
 	tilesS8NarrowAVX2:     {lanes: 8, vecs: 2, rows: 5, wide: [4]int{1: 8, 2: 4}},
 	tilesS8RowAVX2:        {lanes: 8, vecs: 2, rows: 1, wide: [4]int{1: 8}},
 	tilesS8AVXVNNI:        {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
 	tilesS8VNNI:           {lanes: 16, vecs: 4, rows: 6, wide: [4]int{1: 8, 2: 8, 3: 8}},
+}
+
+// split divides m rows evenly (16 rows are 6+5+5, not 6+6+4) into all blocks, of which the first high have low+1 rows and
+// the others low.
+func (size *tileSizes) split(m int) (all, low, high int) {
+	all = (m + size.rows - 1) / size.rows
+	low = m / all
+	return all, low, m - low*all
 }
 
 // laneMask has 8 set lanes before 8 clear ones; starting 8-n lanes in selects n.
@@ -81,6 +97,9 @@ const maxSteps = 1 << 17
 
 // maxRows bounds the rows of a, in bytes, that stay in the second cache while the panels go by.
 const maxRows = 256 << 10
+
+// nextProduct is how many bytes of the next product's weights the last panel of one prefetches at least. Measured on Zen 4.
+const nextProduct = 128 << 10
 
 // run multiplies m rows by n columns. t has the bases, strides, k and flags of the whole product; panel is
 // the bytes from one panel of b to the next.
@@ -107,21 +126,15 @@ func (t *tile) run(kind tileKind, m, n, panel int) {
 
 // runRows is run for rows that fit.
 //
-// m is split evenly (16 rows are 6+5+5, not 6+6+4), so there are blocks of at most two heights. Panels are
-// outside: one stays in the cache while the rows go by.
+// Panels are outside: one stays in the cache while the rows go by.
 func (t *tile) runRows(kind tileKind, m, n, panel int) {
 	size := &sizesOf[kind]
-	all := (m + size.rows - 1) / size.rows
-	low := m / all
-	high := m - low*all // that many blocks have low+1 rows
+	all, low, high := size.split(m)
 	part := *t
 	if t.k == 0 {
 		part.lda, panel = 0, 0 // a and b have no elements, and no pointer may leave them
 	}
 	part.bNext = panel
-	// All blocks of rows together prefetch one panel while they go over another, as far as the lines suffice that two steps
-	// ask for. Behind the last panel lie, as a rule, the weights of the next product.
-	part.ahead = min(16*size.lanes, 2*panel/max(1, all*t.k)+1)
 	for j := 0; j < n; {
 		vecs := min(size.vecs, (n-j+size.lanes-1)/size.lanes)
 		if high == 0 && low < len(size.wide) && n-j >= size.wide[low]*size.lanes {
@@ -144,7 +157,19 @@ func (t *tile) runRows(kind tileKind, m, n, panel int) {
 		if t.colSum != nil {
 			part.colSum = unsafe.Add(t.colSum, 4*j)
 		}
+		// All blocks of rows together prefetch one panel while they go over another, as far as the lines suffice that they ask
+		// for. Behind the last panel lie, as a rule, the weights of the next product, whose panels may be larger.
 		part.next = uintptr(part.b) + uintptr(panel)
+		bytes := panel
+		if j+vecs*size.lanes >= n {
+			bytes = max(bytes, nextProduct)
+		}
+		steps := 2 // from one prefetch to the next
+		if size.listed {
+			steps = 1
+		}
+		part.ahead = min(8*size.lanes*steps, steps*bytes/max(1, all*t.k)+1)
+		part.list = t.list // tiles move it on, from block to block
 		if high > 0 {
 			part.rows(t, kind, low+1, vecs, 0, j, high)
 		}
@@ -159,15 +184,17 @@ func (t *tile) rows(whole *tile, kind tileKind, height, vecs, i, j, blocks int) 
 	if blocks > 1 {
 		most = max(1, maxSteps/(height*vecs*max(1, t.k)))
 	}
-	for ; blocks > 0; blocks -= t.blocks {
-		t.blocks = min(blocks, most)
+	for blocks > 0 {
+		count := min(blocks, most)
+		t.blocks = count
 		t.a = unsafe.Add(whole.a, i*t.lda)
 		t.dst = unsafe.Add(whole.dst, i*t.ldd+4*j)
 		if whole.add != nil {
 			t.add = unsafe.Add(whole.add, i*t.ldAdd+4*j)
 		}
 		runTile(kind, height, vecs, t)
-		i += height * t.blocks
+		i += height * count
+		blocks -= count
 	}
 }
 

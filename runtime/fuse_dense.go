@@ -88,7 +88,10 @@ func (f *fusion) denseWith(n, cur *graphdef.Node, residual graphdef.Output) *fus
 		default:
 			switch {
 			case cur.Op() == "MatMul" && cur != n && isFloat(cur):
-				d.product = newFloatProduct(cur, st)
+				if p, ok := newFloatProduct(cur); ok {
+					d.product = p
+					st.inputs = append(st.inputs, cur.Input(0), cur.Input(1))
+				}
 			case cur.Op() == "_QuantizedMatMul":
 				d.product = f.newQuantizedProduct(cur, n, st, d.bias >= 0)
 			}
@@ -335,92 +338,4 @@ func (d dense) biasApart(c *call, shape tensor.Shape, m, n int, bias []float32) 
 	}
 	copy(tensor.Data[float32](t), y)
 	return nil
-}
-
-// floatProduct is x·W in FP32: inputs 0 and 1.
-type floatProduct struct {
-	transposeB bool
-	w          *kernels.PackedF32 // nil: the weights are input 1
-}
-
-// newFloatProduct returns the product of MatMul n, nil where it has a form that has no kernel.
-func newFloatProduct(n *graphdef.Node, st *fusedStep) denseProduct {
-	ta, _ := n.Bool("transpose_a")
-	tb, _ := n.Bool("transpose_b")
-	if ta {
-		return nil
-	}
-	st.inputs = append(st.inputs, n.Input(0), n.Input(1))
-	return floatProduct{transposeB: tb}
-}
-
-func (p floatProduct) direct() bool { return p.w != nil }
-
-func (p floatProduct) dims(c *call) (m, n int, err error) {
-	x := c.in(0)
-	if x.Rank() != 2 {
-		return 0, 0, fmt.Errorf("inputs must be matrices, have a %v", x.Shape())
-	}
-	k := 0
-	if p.w != nil {
-		k, n = p.w.K, p.w.N
-	} else {
-		b := c.in(1)
-		if b.Rank() != 2 {
-			return 0, 0, fmt.Errorf("inputs must be matrices, have b %v", b.Shape())
-		}
-		if k, n = b.Shape()[0], b.Shape()[1]; p.transposeB {
-			k, n = n, k
-		}
-	}
-	if k != x.Shape()[1] {
-		return 0, 0, fmt.Errorf("inner dimensions differ, have a %v and weights [%d, %d]; check transpose_b", x.Shape(), k, n)
-	}
-	return x.Shape()[0], n, nil
-}
-
-func (p floatProduct) run(c *call, dst []float32, r rowRange, n int, ep kernels.Epilogue) error {
-	k := c.in(0).Shape()[1]
-	x := tensor.Data[float32](c.in(0))[r.from*k:]
-	c.count(r.count, n, k, false)
-	if p.w != nil {
-		c.kernels().MatMulF32(dst, r.every*n, x, r.every*k, r.count, p.w, ep)
-		return nil
-	}
-	ldb := n
-	if p.transposeB {
-		ldb = k
-	}
-	c.kernels().MatMulF32Strided(dst, r.every*n, x, r.every*k, tensor.Data[float32](c.in(1)), ldb, p.transposeB, r.count, n, k, &c.s.scratch)
-	finishRows(dst, r, n, ep)
-	return nil
-}
-
-func (p floatProduct) prepare(pk *packer, consts []*tensor.Tensor) (denseProduct, uint64) {
-	w, ok := pk.packF32(consts[1], p.transposeB)
-	if !ok {
-		return nil, 0
-	}
-	p.w = w
-	return p, 1 << 1
-}
-
-// finishRows applies an epilogue to a product that is stored already.
-func finishRows(dst []float32, r rowRange, n int, ep kernels.Epilogue) {
-	for i := range r.count {
-		row := dst[i*r.every*n:][:n]
-		for j := range row {
-			y := row[j]
-			if ep.Bias != nil {
-				y += ep.Bias[j]
-			}
-			if ep.Act == kernels.ActRelu && y < 0 {
-				y = 0
-			}
-			if ep.Add != nil {
-				y += ep.Add[i*ep.LdAdd+j]
-			}
-			row[j] = y
-		}
-	}
 }

@@ -27,12 +27,11 @@ type fusedMatMul struct {
 
 // newFusedMatMul returns n as a dense step; ok is false where it has a form that has no kernel.
 func newFusedMatMul(n *graphdef.Node, d tensor.DType, tail []tailPart) (f fusedMatMul, ok bool) {
-	ta, _ := n.Bool("transpose_a")
-	tb, _ := n.Bool("transpose_b")
-	if ta || d != tensor.Float32 || len(tail) == 0 || tail[0].op != "BiasAdd" {
+	p, ok := newFloatProduct(n)
+	if !ok || d != tensor.Float32 || len(tail) == 0 || tail[0].op != "BiasAdd" {
 		return f, false
 	}
-	f.dense = dense{product: floatProduct{transposeB: tb}, reshape: -1, residual: -1, bias: tail[0].arg}
+	f.dense = dense{product: p, reshape: -1, residual: -1, bias: tail[0].arg}
 	f.rest = tail[1:]
 	switch {
 	case len(f.rest) > 0 && f.rest[0].op == "Relu":

@@ -42,12 +42,11 @@ var matrixOps = map[string]evaluator{
 // specializers prepare steps whose weights turn out to be constant, by op.
 var specializers = map[string]func(n *graphdef.Node) specializer{
 	"MatMul": func(n *graphdef.Node) specializer {
-		ta, _ := n.Bool("transpose_a")
-		tb, _ := n.Bool("transpose_b")
-		if ta {
+		p, ok := newFloatProduct(n)
+		if !ok {
 			return nil
 		}
-		return dense{product: floatProduct{transposeB: tb}, reshape: -1, residual: -1, bias: -1}.specialize
+		return dense{product: p, reshape: -1, residual: -1, bias: -1}.specialize
 	},
 	"InitializeTable":                             specializeTable,
 	"InitializeTableV2":                           specializeTable,

@@ -23,7 +23,7 @@ type Work struct {
 func (w Work) Sub(v Work) Work { return Work{w.Float - v.Float, w.Int8 - v.Int8} }
 
 // Work returns the multiply-adds that the session has done since it was made. What a step computes once for several rows counts
-// once.
+// once, and what it leaves out because a factor is 0 not at all.
 func (s *Session) Work() Work { return s.work }
 
 // count notes the multiply-adds of an [m, k] x [k, n] product.

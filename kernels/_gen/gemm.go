@@ -12,8 +12,8 @@ import (
 
 // gemmFiles are the matrix products and what belongs to them, one file of routines per entry.
 var gemmFiles = map[string]func(*build.Context){
-	"gemm_f32_avx2":       tiles(f32AVX2, f32AVX2Strided),
-	"gemm_f32_avx512":     tiles(f32AVX512, f32AVX512Strided),
+	"gemm_f32_avx2":       tiles(f32AVX2, f32AVX2Strided, f32AVX2Listed),
+	"gemm_f32_avx512":     tiles(f32AVX512, f32AVX512Strided, f32AVX512Listed),
 	"gemm_s8_avx2":        tiles(s8Pairs, s8Row, s8Narrow),
 	"gemm_s8_avxvnni":     tiles(s8AVXVNNI),
 	"gemm_s8_avx512vnni":  tiles(s8VNNI),
@@ -23,12 +23,13 @@ var gemmFiles = map[string]func(*build.Context){
 	"prefetch":            prefetch,
 	"gemm_few_avx512vnni": few,
 	"gemm_few_f32_avx512": fewF32,
+	"gemm_list":           lists,
 }
 
 // goFiles are the Go files that go with them: the choice of a routine by its size.
 var goFiles = map[string]func() string{
 	"gemm_dispatch_amd64.go": func() string {
-		return dispatch(f32AVX2, f32AVX2Strided, f32AVX512, f32AVX512Strided, s8Pairs, s8Row, s8Narrow, s8AVXVNNI, s8VNNI)
+		return dispatch(f32AVX2, f32AVX2Strided, f32AVX2Listed, f32AVX512, f32AVX512Strided, f32AVX512Listed, s8Pairs, s8Row, s8Narrow, s8AVXVNNI, s8VNNI)
 	},
 }
 
@@ -54,7 +55,9 @@ type family struct {
 	zmm   bool
 	// strided tiles read b in place, rows bStep bytes apart; the others read panels.
 	strided bool
-	sizes   []size
+	// listed tiles take only the steps of k that a list names.
+	listed bool
+	sizes  []size
 }
 
 // size is rows of a times vectors of columns. Beyond the vectors of one panel, a tile covers several.
@@ -69,6 +72,10 @@ var (
 		sizes: append(grid(6, 4), size{1, 8}, size{2, 8}, size{3, 8})}
 	f32AVX512Strided = family{name: "tileF32AVX512Strided", arith: fma, zmm: true, strided: true,
 		doc: "b in place, float32", sizes: append(grid(6, 4), size{1, 8})}
+	f32AVX2Listed = family{name: "tileF32AVX2Listed", arith: fma, listed: true, doc: "panels of 16 columns, float32, listed steps",
+		sizes: grid(4, 2)}
+	f32AVX512Listed = family{name: "tileF32AVX512Listed", arith: fma, zmm: true, listed: true,
+		doc: "panels of 64 columns, float32, listed steps", sizes: grid(4, 4)}
 	s8Pairs = family{name: "tileS8AVX2", arith: madd, doc: "panels of 16 columns, int16 pairs",
 		sizes: append(grid(6, 2), size{1, 8}, size{2, 4}, size{3, 4})}
 	s8Narrow = family{name: "tileS8NarrowAVX2", arith: maddubs, doc: "panels of 16 columns, weights in [-64, 64]",
@@ -132,6 +139,7 @@ const (
 	argScale, argColSum      = 120, 128
 	argShift                 = 136
 	argNext, argAhead        = 144, 152
+	argList, argListStep     = 160, 168
 )
 
 // Bits of the flags.
@@ -143,10 +151,13 @@ const (
 )
 
 // gp names the general registers by their use.
-var gp = struct{ args, row, lda, b0, bx, dst, ldd, blocks, add, a0, a3, b, k, tmp, flags, next, ahead reg.GPPhysical }{
+var gp = struct {
+	args, row, lda, b0, bx, dst, ldd, blocks, add, a0, a3, b, k, tmp, flags, next, ahead, a33, at, list reg.GPPhysical
+}{
 	args: reg.RDI, row: reg.RSI, lda: reg.R8, b0: reg.R9, bx: reg.R10, dst: reg.R11, ldd: reg.R12,
 	blocks: reg.R13, add: reg.R14, a0: reg.RAX, a3: reg.RBX, b: reg.RCX, k: reg.RDX, tmp: reg.R15, flags: reg.RDX,
 	next: reg.R15, ahead: reg.R10, // where tmp and bx are not needed
+	a33: reg.R10, at: reg.R13, list: reg.R12, // of listed tiles, which keep blocks and ldd in memory
 }
 
 // tileGen emits one tile.
@@ -242,7 +253,7 @@ func (g *tileGen) emit() {
 	if g.vecs > 3*g.panelVecs && !g.strided {
 		g.LEAQ(Mem{Base: gp.bx, Index: gp.bx, Scale: 2}, gp.a3)
 	}
-	if g.prefetches() {
+	if g.prefetches() && !g.listed {
 		g.MOVQ(g.arg(argAhead), gp.ahead)
 	}
 	g.MOVQ(g.arg(argDst), gp.dst)
@@ -267,14 +278,24 @@ func (g *tileGen) emit() {
 	if g.prefetches() {
 		g.MOVQ(g.arg(argNext), gp.next)
 	}
-	g.loop()
+	if g.listed {
+		g.listedLoop()
+	} else {
+		g.loop()
+	}
 	if g.prefetches() {
 		g.MOVQ(gp.next, g.arg(argNext))
 	}
 	g.epilogue()
 	g.IMUL3Q(U32(g.rows), gp.lda, gp.tmp)
 	g.ADDQ(gp.tmp, gp.row)
-	g.DECQ(gp.blocks)
+	if g.listed {
+		g.MOVQ(g.arg(argListStep), gp.tmp)
+		g.ADDQ(gp.tmp, g.arg(argList))
+		g.DECQ(g.arg(argBlocks))
+	} else {
+		g.DECQ(gp.blocks)
+	}
 	g.JNZ(LabelRef("block"))
 	g.VZEROUPPER()
 	g.RET()
@@ -367,18 +388,26 @@ func (g *tileGen) steps(n int) {
 // anyway, and lose.
 func (g *tileGen) prefetches() bool { return !g.strided && g.rows >= 4 && g.vecs == g.panelVecs }
 
-// prefetch asks, each second step, for lines of the panel after this one, into the second cache: 2 lines where a vector is
-// ymm, 4 where it is zmm. The first block of rows alone would wait for the memory; those after it find their panel in the
-// caches and have time to fetch. Type tile has the distance with which all blocks together ask for one panel; a line that
-// is asked for again costs next to nothing.
+// prefetch asks for lines of the panel after this one, into the second cache: for two steps, 2 lines where a vector is ymm, 4
+// where it is zmm. The first block of rows alone would wait for the memory; those after it find their panel in the caches and
+// have time to fetch. Type tile has the distance with which all blocks together ask for one panel; a line that is asked for
+// again costs next to nothing.
 func (g *tileGen) prefetch(s int) {
-	if s%2 == 0 || !g.prefetches() {
+	if !g.prefetches() || !g.listed && s%2 == 0 {
 		return
 	}
-	for i := range g.bytes / 16 {
+	lines := g.bytes / 16
+	if g.listed {
+		lines /= 2 // each step
+	}
+	for i := range lines {
 		g.PREFETCHT1(Mem{Base: gp.next, Disp: 64 * i})
 	}
-	g.ADDQ(gp.ahead, gp.next)
+	if g.listed {
+		g.ADDQ(g.arg(argAhead), gp.next)
+	} else {
+		g.ADDQ(gp.ahead, gp.next)
+	}
 }
 
 // step adds the products of step s for one group of vectors from v0 on.
