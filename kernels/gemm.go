@@ -27,6 +27,8 @@ type Epilogue struct {
 	// element, same stride), and must not overlap it in any other way.
 	Add   []float32
 	LdAdd int
+	// Ahead is what is read after the product; it is asked for meanwhile. nil: nothing.
+	Ahead *Ahead
 }
 
 // finish applies e to the elements (i, j0..j0+len(acc)) of a product and writes them to dst.

@@ -1203,7 +1203,6 @@ TEXT ·tileS8AVX24x2(SB), NOSPLIT, $0-8
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
-	MOVQ 88(DI), R13
 
 block:
 	MOVQ         SI, AX
@@ -1221,6 +1220,10 @@ block:
 	VMOVAPS      Y1, Y5
 	VMOVAPS      Y1, Y7
 	MOVQ         40(DI), DX
+	MOVQ         176(DI), R15
+	MOVQ         (R15), R13
+	ADDQ         184(DI), R15
+	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -1251,6 +1254,8 @@ steps:
 	PREFETCHT1   (R15)
 	PREFETCHT1   64(R15)
 	ADDQ         R10, R15
+	PREFETCHT1   (R13)
+	ADDQ         192(DI), R13
 	VMOVUPS      64(CX), Y8
 	VMOVUPS      96(CX), Y9
 	VPBROADCASTD 4(AX), Y10
@@ -1298,6 +1303,8 @@ steps:
 	PREFETCHT1   (R15)
 	PREFETCHT1   64(R15)
 	ADDQ         R10, R15
+	PREFETCHT1   (R13)
+	ADDQ         192(DI), R13
 	VMOVUPS      192(CX), Y8
 	VMOVUPS      224(CX), Y9
 	VPBROADCASTD 12(AX), Y10
@@ -1483,7 +1490,7 @@ partial:
 next:
 	IMUL3Q $0x00000004, R8, R15
 	ADDQ   R15, SI
-	DECQ   R13
+	DECQ   88(DI)
 	JNZ    block
 	VZEROUPPER
 	RET
@@ -1731,7 +1738,6 @@ TEXT ·tileS8AVX25x2(SB), NOSPLIT, $0-8
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
-	MOVQ 88(DI), R13
 
 block:
 	MOVQ         SI, AX
@@ -1751,6 +1757,10 @@ block:
 	VMOVAPS      Y1, Y7
 	VMOVAPS      Y1, Y9
 	MOVQ         40(DI), DX
+	MOVQ         176(DI), R15
+	MOVQ         (R15), R13
+	ADDQ         184(DI), R15
+	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -1786,6 +1796,8 @@ steps:
 	PREFETCHT1   (R15)
 	PREFETCHT1   64(R15)
 	ADDQ         R10, R15
+	PREFETCHT1   (R13)
+	ADDQ         192(DI), R13
 	VMOVUPS      64(CX), Y10
 	VMOVUPS      96(CX), Y11
 	VPBROADCASTD 4(AX), Y12
@@ -2001,7 +2013,7 @@ partial:
 next:
 	IMUL3Q $0x00000005, R8, R15
 	ADDQ   R15, SI
-	DECQ   R13
+	DECQ   88(DI)
 	JNZ    block
 	VZEROUPPER
 	RET
@@ -2277,7 +2289,6 @@ TEXT ·tileS8AVX26x2(SB), NOSPLIT, $0-8
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
-	MOVQ 88(DI), R13
 
 block:
 	MOVQ         SI, AX
@@ -2299,6 +2310,10 @@ block:
 	VMOVAPS      Y1, Y9
 	VMOVAPS      Y1, Y11
 	MOVQ         40(DI), DX
+	MOVQ         176(DI), R15
+	MOVQ         (R15), R13
+	ADDQ         184(DI), R15
+	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -2339,6 +2354,8 @@ steps:
 	PREFETCHT1   (R15)
 	PREFETCHT1   64(R15)
 	ADDQ         R10, R15
+	PREFETCHT1   (R13)
+	ADDQ         192(DI), R13
 	VMOVUPS      64(CX), Y12
 	VMOVUPS      96(CX), Y13
 	VPBROADCASTD 4(AX), Y14
@@ -2584,7 +2601,7 @@ partial:
 next:
 	IMUL3Q $0x00000006, R8, R15
 	ADDQ   R15, SI
-	DECQ   R13
+	DECQ   88(DI)
 	JNZ    block
 	VZEROUPPER
 	RET
@@ -5487,7 +5504,6 @@ TEXT ·tileS8NarrowAVX24x2(SB), NOSPLIT, $0-8
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
-	MOVQ 88(DI), R13
 
 block:
 	MOVQ         SI, AX
@@ -5507,6 +5523,10 @@ block:
 	VMOVAPS      Y1, Y5
 	VMOVAPS      Y1, Y7
 	MOVQ         40(DI), DX
+	MOVQ         176(DI), R15
+	MOVQ         (R15), R13
+	ADDQ         184(DI), R15
+	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -5545,6 +5565,8 @@ steps:
 	PREFETCHT1   (R15)
 	PREFETCHT1   64(R15)
 	ADDQ         R10, R15
+	PREFETCHT1   (R13)
+	ADDQ         192(DI), R13
 	VMOVUPS      64(CX), Y8
 	VMOVUPS      96(CX), Y9
 	VPBROADCASTD 4(AX), Y10
@@ -5608,6 +5630,8 @@ steps:
 	PREFETCHT1   (R15)
 	PREFETCHT1   64(R15)
 	ADDQ         R10, R15
+	PREFETCHT1   (R13)
+	ADDQ         192(DI), R13
 	VMOVUPS      192(CX), Y8
 	VMOVUPS      224(CX), Y9
 	VPBROADCASTD 12(AX), Y10
@@ -5809,7 +5833,7 @@ partial:
 next:
 	IMUL3Q $0x00000004, R8, R15
 	ADDQ   R15, SI
-	DECQ   R13
+	DECQ   88(DI)
 	JNZ    block
 	VZEROUPPER
 	RET
@@ -6084,7 +6108,6 @@ TEXT ·tileS8NarrowAVX25x2(SB), NOSPLIT, $0-8
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
-	MOVQ 88(DI), R13
 
 block:
 	MOVQ         SI, AX
@@ -6106,6 +6129,10 @@ block:
 	VMOVAPS      Y1, Y7
 	VMOVAPS      Y1, Y9
 	MOVQ         40(DI), DX
+	MOVQ         176(DI), R15
+	MOVQ         (R15), R13
+	ADDQ         184(DI), R15
+	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -6151,6 +6178,8 @@ steps:
 	PREFETCHT1   (R15)
 	PREFETCHT1   64(R15)
 	ADDQ         R10, R15
+	PREFETCHT1   (R13)
+	ADDQ         192(DI), R13
 	VMOVUPS      64(CX), Y10
 	VMOVUPS      96(CX), Y11
 	VPBROADCASTD 4(AX), Y12
@@ -6386,7 +6415,7 @@ partial:
 next:
 	IMUL3Q $0x00000005, R8, R15
 	ADDQ   R15, SI
-	DECQ   R13
+	DECQ   88(DI)
 	JNZ    block
 	VZEROUPPER
 	RET

@@ -2598,7 +2598,6 @@ TEXT ·tileS8VNNI4x4(SB), NOSPLIT, $0-8
 	MOVQ  48(DI), R11
 	MOVQ  56(DI), R12
 	MOVQ  72(DI), R14
-	MOVQ  88(DI), R13
 	KMOVW 96(DI), K1
 
 block:
@@ -2625,6 +2624,10 @@ block:
 	VMOVAPS      Z3, Z11
 	VMOVAPS      Z3, Z15
 	MOVQ         40(DI), DX
+	MOVQ         176(DI), R15
+	MOVQ         (R15), R13
+	ADDQ         184(DI), R15
+	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -2659,6 +2662,8 @@ steps:
 	PREFETCHT1   128(R15)
 	PREFETCHT1   192(R15)
 	ADDQ         R10, R15
+	PREFETCHT1   (R13)
+	ADDQ         192(DI), R13
 	VMOVUPS      256(CX), Z16
 	VMOVUPS      320(CX), Z17
 	VMOVUPS      384(CX), Z18
@@ -2887,7 +2892,7 @@ store:
 	ADDQ    R12, R11
 	IMUL3Q  $0x00000004, R8, R15
 	ADDQ    R15, SI
-	DECQ    R13
+	DECQ    88(DI)
 	JNZ     block
 	VZEROUPPER
 	RET
@@ -3606,7 +3611,6 @@ TEXT ·tileS8VNNI5x4(SB), NOSPLIT, $0-8
 	MOVQ  48(DI), R11
 	MOVQ  56(DI), R12
 	MOVQ  72(DI), R14
-	MOVQ  88(DI), R13
 	KMOVW 96(DI), K1
 
 block:
@@ -3637,6 +3641,10 @@ block:
 	VMOVAPS      Z3, Z15
 	VMOVAPS      Z3, Z19
 	MOVQ         40(DI), DX
+	MOVQ         176(DI), R15
+	MOVQ         (R15), R13
+	ADDQ         184(DI), R15
+	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -3676,6 +3684,8 @@ steps:
 	PREFETCHT1   128(R15)
 	PREFETCHT1   192(R15)
 	ADDQ         R10, R15
+	PREFETCHT1   (R13)
+	ADDQ         192(DI), R13
 	VMOVUPS      256(CX), Z20
 	VMOVUPS      320(CX), Z21
 	VMOVUPS      384(CX), Z22
@@ -3945,7 +3955,7 @@ store:
 	ADDQ    R12, R11
 	IMUL3Q  $0x00000005, R8, R15
 	ADDQ    R15, SI
-	DECQ    R13
+	DECQ    88(DI)
 	JNZ     block
 	VZEROUPPER
 	RET
@@ -4752,7 +4762,6 @@ TEXT ·tileS8VNNI6x4(SB), NOSPLIT, $0-8
 	MOVQ  48(DI), R11
 	MOVQ  56(DI), R12
 	MOVQ  72(DI), R14
-	MOVQ  88(DI), R13
 	KMOVW 96(DI), K1
 
 block:
@@ -4787,6 +4796,10 @@ block:
 	VMOVAPS      Z3, Z19
 	VMOVAPS      Z3, Z23
 	MOVQ         40(DI), DX
+	MOVQ         176(DI), R15
+	MOVQ         (R15), R13
+	ADDQ         184(DI), R15
+	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -4831,6 +4844,8 @@ steps:
 	PREFETCHT1   128(R15)
 	PREFETCHT1   192(R15)
 	ADDQ         R10, R15
+	PREFETCHT1   (R13)
+	ADDQ         192(DI), R13
 	VMOVUPS      256(CX), Z24
 	VMOVUPS      320(CX), Z25
 	VMOVUPS      384(CX), Z26
@@ -5141,7 +5156,7 @@ store:
 	ADDQ    R12, R11
 	IMUL3Q  $0x00000006, R8, R15
 	ADDQ    R15, SI
-	DECQ    R13
+	DECQ    88(DI)
 	JNZ     block
 	VZEROUPPER
 	RET

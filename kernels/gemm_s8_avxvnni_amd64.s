@@ -1218,7 +1218,6 @@ TEXT ·tileS8AVXVNNI4x2(SB), NOSPLIT, $0-8
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
-	MOVQ 88(DI), R13
 
 block:
 	MOVQ         SI, AX
@@ -1236,6 +1235,10 @@ block:
 	VMOVAPS      Y1, Y5
 	VMOVAPS      Y1, Y7
 	MOVQ         40(DI), DX
+	MOVQ         176(DI), R15
+	MOVQ         (R15), R13
+	ADDQ         184(DI), R15
+	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -1266,6 +1269,8 @@ steps:
 	PREFETCHT1   (R15)
 	PREFETCHT1   64(R15)
 	ADDQ         R10, R15
+	PREFETCHT1   (R13)
+	ADDQ         192(DI), R13
 	VMOVUPS      64(CX), Y8
 	VMOVUPS      96(CX), Y9
 	VPBROADCASTD 4(AX), Y10
@@ -1313,6 +1318,8 @@ steps:
 	PREFETCHT1   (R15)
 	PREFETCHT1   64(R15)
 	ADDQ         R10, R15
+	PREFETCHT1   (R13)
+	ADDQ         192(DI), R13
 	VMOVUPS      192(CX), Y8
 	VMOVUPS      224(CX), Y9
 	VPBROADCASTD 12(AX), Y10
@@ -1498,7 +1505,7 @@ partial:
 next:
 	IMUL3Q $0x00000004, R8, R15
 	ADDQ   R15, SI
-	DECQ   R13
+	DECQ   88(DI)
 	JNZ    block
 	VZEROUPPER
 	RET
@@ -1746,7 +1753,6 @@ TEXT ·tileS8AVXVNNI5x2(SB), NOSPLIT, $0-8
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
-	MOVQ 88(DI), R13
 
 block:
 	MOVQ         SI, AX
@@ -1766,6 +1772,10 @@ block:
 	VMOVAPS      Y1, Y7
 	VMOVAPS      Y1, Y9
 	MOVQ         40(DI), DX
+	MOVQ         176(DI), R15
+	MOVQ         (R15), R13
+	ADDQ         184(DI), R15
+	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -1801,6 +1811,8 @@ steps:
 	PREFETCHT1   (R15)
 	PREFETCHT1   64(R15)
 	ADDQ         R10, R15
+	PREFETCHT1   (R13)
+	ADDQ         192(DI), R13
 	VMOVUPS      64(CX), Y10
 	VMOVUPS      96(CX), Y11
 	VPBROADCASTD 4(AX), Y12
@@ -2016,7 +2028,7 @@ partial:
 next:
 	IMUL3Q $0x00000005, R8, R15
 	ADDQ   R15, SI
-	DECQ   R13
+	DECQ   88(DI)
 	JNZ    block
 	VZEROUPPER
 	RET
@@ -2292,7 +2304,6 @@ TEXT ·tileS8AVXVNNI6x2(SB), NOSPLIT, $0-8
 	MOVQ 48(DI), R11
 	MOVQ 56(DI), R12
 	MOVQ 72(DI), R14
-	MOVQ 88(DI), R13
 
 block:
 	MOVQ         SI, AX
@@ -2314,6 +2325,10 @@ block:
 	VMOVAPS      Y1, Y9
 	VMOVAPS      Y1, Y11
 	MOVQ         40(DI), DX
+	MOVQ         176(DI), R15
+	MOVQ         (R15), R13
+	ADDQ         184(DI), R15
+	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -2354,6 +2369,8 @@ steps:
 	PREFETCHT1   (R15)
 	PREFETCHT1   64(R15)
 	ADDQ         R10, R15
+	PREFETCHT1   (R13)
+	ADDQ         192(DI), R13
 	VMOVUPS      64(CX), Y12
 	VMOVUPS      96(CX), Y13
 	VPBROADCASTD 4(AX), Y14
@@ -2599,7 +2616,7 @@ partial:
 next:
 	IMUL3Q $0x00000006, R8, R15
 	ADDQ   R15, SI
-	DECQ   R13
+	DECQ   88(DI)
 	JNZ    block
 	VZEROUPPER
 	RET

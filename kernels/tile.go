@@ -29,6 +29,12 @@ type tile struct {
 	// Of listed tiles, whose k is about how many steps a block takes: the list of each block, and from one to the next.
 	list     unsafe.Pointer
 	listStep int
+	// Of tiles that prefetch, but listed ones: the places where blocks begin to prefetch what is read after the product, from
+	// one in this list to the next, and from one prefetch to the next.
+	later                unsafe.Pointer
+	laterNext, laterStep int
+
+	soon *Ahead // where later comes from; nil: nowhere
 }
 
 // Bits of tile.flags.
@@ -186,6 +192,10 @@ func (t *tile) rows(whole *tile, kind tileKind, height, vecs, i, j, blocks int) 
 	}
 	for blocks > 0 {
 		count := min(blocks, most)
+		t.later, t.laterNext, t.laterStep = unsafe.Pointer(&nowhere), 0, 0
+		if size := &sizesOf[kind]; t.soon != nil && height >= 4 && vecs == size.vecs && !size.listed {
+			count = t.soon.give(t, count)
+		}
 		t.blocks = count
 		t.a = unsafe.Add(whole.a, i*t.lda)
 		t.dst = unsafe.Add(whole.dst, i*t.ldd+4*j)
@@ -206,6 +216,7 @@ func (t *tile) finish(ep *Epilogue) {
 	if ep.Act == ActRelu {
 		t.flags |= flagRelu
 	}
+	t.soon = ep.Ahead
 	if ep.Add != nil {
 		t.add, t.ldAdd = unsafe.Pointer(unsafe.SliceData(ep.Add)), 4*ep.LdAdd
 	}

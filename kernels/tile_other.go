@@ -14,7 +14,6 @@ func widenQuadsAVX2(*int16, *int8, int)               { panic("kernels: this bui
 func interleaveAVX2(*byte, int, *byte, int, int, int) { panic("kernels: this build has no assembly") }
 func widenBytesAVX2(*int16, *uint8, int, int)         { panic("kernels: this build has no assembly") }
 func transposeAVX2(*byte, int, *byte, int, int, int)  { panic("kernels: this build has no assembly") }
-func prefetchLines(*byte, int)                        { panic("kernels: this build has no assembly") }
 func listNonzeroAVX2(*int32, *float32, int, int, int, *int32, *[8]uint8) uint32 {
 	panic("kernels: this build has no assembly")
 }

@@ -122,10 +122,6 @@ func (e viewCache) eval(c *call) error {
 	return nil
 }
 
-// headsAhead is how many heads before its turn a head's keys and values are asked for: about a microsecond each. They lie where
-// the last iteration of the loop left them, and all of the model's weights have gone through the caches since.
-const headsAhead = 2
-
 // evalCached is eval where keys and values lie in caches.
 func (a *attention) evalCached(c *call) error {
 	kv, vv := &c.s.values[c.st.in[1]], &c.s.values[c.st.in[2]]
@@ -151,15 +147,8 @@ func (a *attention) evalCached(c *call) error {
 		return err
 	}
 	dst := tensor.Data[float32](out.t)
-	all := k.groups() * k.heads
-	for i := -headsAhead; i < all; i++ {
-		if next := i + headsAhead; next < all {
-			c.kernels().Prefetch(k.head(next/k.heads, next%k.heads))
-			c.kernels().Prefetch(v.head(next/k.heads, next%k.heads))
-		}
-		if i >= 0 {
-			a.evalGroup(c, dst, q.t, k, v, &mask, i/k.heads, i%k.heads)
-		}
+	for i := range k.groups() * k.heads {
+		a.evalGroup(c, dst, q.t, k, v, &mask, i/k.heads, i%k.heads)
 	}
 	return nil
 }

@@ -149,6 +149,7 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 		keep[f.slot] = true
 	}
 	c.setLifetimes([]*block{p.root}, keep, nil)
+	lookAhead(p.root)
 	c.layOut(p)
 	c.findLeavers(p)
 	p.numSlots = c.numSlots

@@ -18,7 +18,7 @@ func (c *compiler) layOut(p *Plan) {
 		slots, operands, parts = room(slots), room(operands), room(parts)
 		eachStep(p.root, func(st *step) {
 			st.in, st.out, st.free = collect(&slots, st.in), collect(&slots, st.out), collect(&slots, st.free)
-			st.controls = collect(&slots, st.controls)
+			st.controls, st.ahead = collect(&slots, st.controls), collect(&slots, st.ahead)
 			st.dims = collect(&operands, st.dims)
 			for i := range st.dims {
 				st.dims[i].parts = collect(&parts, st.dims[i].parts)
@@ -98,6 +98,7 @@ func (n *numbering) observations(list []observation) {
 func (n *numbering) step(st *step) {
 	n.list(st.in)
 	n.list(st.controls)
+	n.list(st.ahead)
 	for _, d := range st.dims {
 		n.dims(d.parts)
 	}

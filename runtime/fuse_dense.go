@@ -243,6 +243,10 @@ func (d dense) eval(c *call) error {
 		}
 	}
 	var ep kernels.Epilogue
+	if len(c.st.ahead) > 0 {
+		c.lookAhead()
+	}
+	ep.Ahead = &c.s.ahead
 	if d.relu {
 		ep.Act = kernels.ActRelu
 	}

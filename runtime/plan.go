@@ -79,6 +79,7 @@ type step struct {
 	controls []int32 // slots of conditional nodes that this one waits for: it is dead where one of them is
 	observe  []observation
 
+	ahead      []int32     // slots that later steps read, and this one, a product, asks for
 	attention  *attention  // what eval computes, if it is that
 	specialize specializer // nil: nothing to prepare once constants are known
 	rows       rowRule     // nil: rows are mixed, unless nothing depends on them

@@ -32,6 +32,7 @@ type Session struct {
 	call       call
 	moved      []value // scratch of loops: the next values of all variables
 	scratch    kernels.Scratch
+	ahead      kernels.Ahead
 	transposed []float32 // scratch of products whose left operand is read transposed
 	topk       kernels.TopKScratch
 	codes      kernels.Codes

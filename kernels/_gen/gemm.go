@@ -20,7 +20,6 @@ var gemmFiles = map[string]func(*build.Context){
 	"gemm_peak":           peaks,
 	"gemm_codes":          codes,
 	"gemm_transpose":      transpose,
-	"prefetch":            prefetch,
 	"gemm_few_avx512vnni": few,
 	"gemm_few_f32_avx512": fewF32,
 	"gemm_list":           lists,
@@ -140,6 +139,8 @@ const (
 	argShift                 = 136
 	argNext, argAhead        = 144, 152
 	argList, argListStep     = 160, 168
+	argLater, argLaterNext   = 176, 184
+	argLaterStep             = 192
 )
 
 // Bits of the flags.
@@ -152,11 +153,11 @@ const (
 
 // gp names the general registers by their use.
 var gp = struct {
-	args, row, lda, b0, bx, dst, ldd, blocks, add, a0, a3, b, k, tmp, flags, next, ahead, a33, at, list reg.GPPhysical
+	args, row, lda, b0, bx, dst, ldd, blocks, add, a0, a3, b, k, tmp, flags, next, ahead, later, a33, at, list reg.GPPhysical
 }{
 	args: reg.RDI, row: reg.RSI, lda: reg.R8, b0: reg.R9, bx: reg.R10, dst: reg.R11, ldd: reg.R12,
 	blocks: reg.R13, add: reg.R14, a0: reg.RAX, a3: reg.RBX, b: reg.RCX, k: reg.RDX, tmp: reg.R15, flags: reg.RDX,
-	next: reg.R15, ahead: reg.R10, // where tmp and bx are not needed
+	next: reg.R15, ahead: reg.R10, later: reg.R13, // where tmp and bx are not needed and blocks are in memory
 	a33: reg.R10, at: reg.R13, list: reg.R12, // of listed tiles, which keep blocks and ldd in memory
 }
 
@@ -259,7 +260,9 @@ func (g *tileGen) emit() {
 	g.MOVQ(g.arg(argDst), gp.dst)
 	g.MOVQ(g.arg(argLdd), gp.ldd)
 	g.MOVQ(g.arg(argAdd), gp.add)
-	g.MOVQ(g.arg(argBlocks), gp.blocks)
+	if !g.listed && !g.prefetches() {
+		g.MOVQ(g.arg(argBlocks), gp.blocks)
+	}
 	if g.zmm {
 		g.KMOVW(g.arg(argMask), reg.K1)
 	} else if g.strided {
@@ -276,6 +279,12 @@ func (g *tileGen) emit() {
 	g.start()
 	g.MOVQ(g.arg(argK), gp.k)
 	if g.prefetches() {
+		if !g.listed {
+			g.MOVQ(g.arg(argLater), gp.tmp)
+			g.MOVQ(Mem{Base: gp.tmp}, gp.later)
+			g.ADDQ(g.arg(argLaterNext), gp.tmp)
+			g.MOVQ(gp.tmp, g.arg(argLater))
+		}
 		g.MOVQ(g.arg(argNext), gp.next)
 	}
 	if g.listed {
@@ -292,6 +301,8 @@ func (g *tileGen) emit() {
 	if g.listed {
 		g.MOVQ(g.arg(argListStep), gp.tmp)
 		g.ADDQ(gp.tmp, g.arg(argList))
+	}
+	if g.listed || g.prefetches() {
 		g.DECQ(g.arg(argBlocks))
 	} else {
 		g.DECQ(gp.blocks)
@@ -407,6 +418,8 @@ func (g *tileGen) prefetch(s int) {
 		g.ADDQ(g.arg(argAhead), gp.next)
 	} else {
 		g.ADDQ(gp.ahead, gp.next)
+		g.PREFETCHT1(Mem{Base: gp.later})
+		g.ADDQ(g.arg(argLaterStep), gp.later)
 	}
 }
 

@@ -1,0 +1,82 @@
+package runtime
+
+// A decoder's step reads the keys and values of all tokens before it. The weights have gone through the caches since the last
+// step read them, so they come from memory again. Attention computes too little to hide that; the products before it compute
+// a lot and read little. So they ask for what attention will read, while they run.
+
+// productsAhead is how many products before a step begin to ask for what it reads: beyond, the weights between would drive it
+// out of the second cache again.
+const productsAhead = 3
+
+// lookAhead tells the products of b, and of the blocks inside it, what to ask for.
+func lookAhead(b *block) {
+	written := map[int32]int{} // by which step
+	var products []int         // since the last attention
+	for i := range b.steps {
+		st := &b.steps[i]
+		var read []int32
+		switch {
+		case st.attention != nil:
+			read = st.in[1:3]
+		case st.op == "CacheAppend":
+			read = st.in[:1]
+		}
+		for _, slot := range read {
+			late := products[max(0, len(products)-productsAhead):]
+			if w, ok := written[slot]; ok {
+				for len(late) > 0 && late[0] <= w {
+					late = late[1:]
+				}
+			}
+			if len(late) > 0 {
+				st := &b.steps[late[0]]
+				st.ahead = append(st.ahead, slot)
+			}
+		}
+		switch {
+		case st.attention != nil:
+			products = products[:0]
+		case st.op == "MatMul" || st.op == "_QuantizedMatMul":
+			products = append(products, i)
+		}
+		for _, slot := range st.out {
+			written[slot] = i
+		}
+		if l := st.loop; l != nil {
+			lookAhead(&l.cond)
+			lookAhead(&l.once)
+			lookAhead(&l.body)
+		}
+		if br := st.branch; br != nil {
+			for j := range br.blocks {
+				lookAhead(&br.blocks[j])
+			}
+		}
+	}
+}
+
+// lookAhead makes the session's Ahead what later steps read.
+func (c *call) lookAhead() {
+	ahead := &c.s.ahead
+	ahead.Reset()
+	for _, slot := range c.st.ahead {
+		v := &c.s.values[slot]
+		if h := v.cache; h != nil {
+			// Behind what there is, the next entries are written.
+			w := h.width()
+			for i := range h.groups() * h.heads {
+				ahead.Add(h.buf.mem[i*h.room*w:][:min(h.room, int(h.used[i/h.heads])+h.beams)*w])
+			}
+			continue
+		}
+		mem := v.t.Bytes()
+		size, every := len(mem), len(mem)
+		if v.rep.times > 1 {
+			size = v.rep.chunk * v.t.DType().Size()
+			every = size * v.rep.times
+		}
+		for at := 0; at < len(mem) && every > 0; at += every {
+			ahead.Add(mem[at:][:size])
+		}
+	}
+}
