@@ -102,6 +102,13 @@ func extremesAsm(t Tier, x []float32) (extremes, bool) {
 	return e, true
 }
 
+func blockAtLeastAsm(t Tier, x []float32, least float32) (found uint64, ok bool) {
+	if t == Portable {
+		return 0, false
+	}
+	return blockAtLeastAVX2(&x[0], least), true
+}
+
 func blockMaximaAsm(t Tier, dst, x []float32) bool {
 	if t == Portable {
 		return false

@@ -17,6 +17,7 @@ func quantizeU8Asm(Tier, []uint8, []float32, *quantizer) bool        { return fa
 func dequantizeS8Asm(Tier, []float32, []int8, float32) bool          { return false }
 func dequantizeS32Asm(Tier, []float32, []int32, float32) bool        { return false }
 func blockMaximaAsm(Tier, []float32, []float32) bool                 { return false }
+func blockAtLeastAsm(Tier, []float32, float32) (uint64, bool)        { return 0, false }
 
 func dequantizeU8Asm(Tier, []float32, []uint8, float32, float32) bool { return false }
 

@@ -23,3 +23,8 @@ func extremesAVX2(x *float32, n int) (min float32, max float32, nans int32)
 //
 //go:noescape
 func blockMaximaAVX2(dst *float32, x *float32, blocks int)
+
+// blockAtLeastAVX2 returns which of 64 values are not less than least, nor NaN: a bit for each.
+//
+//go:noescape
+func blockAtLeastAVX2(x *float32, least float32) uint64

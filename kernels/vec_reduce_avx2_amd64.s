@@ -325,3 +325,45 @@ loop1:
 	JNZ          loop1
 	VZEROUPPER
 	RET
+
+// func blockAtLeastAVX2(x *float32, least float32) uint64
+// Requires: AVX
+TEXT ·blockAtLeastAVX2(SB), NOSPLIT, $0-24
+	MOVQ         x+0(FP), AX
+	VBROADCASTSS least+8(FP), Y0
+	XORQ         CX, CX
+	VCMPPS       $0x12, 224(AX), Y0, Y1
+	VMOVMSKPS    Y1, DX
+	SHLQ         $0x08, CX
+	ORQ          DX, CX
+	VCMPPS       $0x12, 192(AX), Y0, Y1
+	VMOVMSKPS    Y1, DX
+	SHLQ         $0x08, CX
+	ORQ          DX, CX
+	VCMPPS       $0x12, 160(AX), Y0, Y1
+	VMOVMSKPS    Y1, DX
+	SHLQ         $0x08, CX
+	ORQ          DX, CX
+	VCMPPS       $0x12, 128(AX), Y0, Y1
+	VMOVMSKPS    Y1, DX
+	SHLQ         $0x08, CX
+	ORQ          DX, CX
+	VCMPPS       $0x12, 96(AX), Y0, Y1
+	VMOVMSKPS    Y1, DX
+	SHLQ         $0x08, CX
+	ORQ          DX, CX
+	VCMPPS       $0x12, 64(AX), Y0, Y1
+	VMOVMSKPS    Y1, DX
+	SHLQ         $0x08, CX
+	ORQ          DX, CX
+	VCMPPS       $0x12, 32(AX), Y0, Y1
+	VMOVMSKPS    Y1, DX
+	SHLQ         $0x08, CX
+	ORQ          DX, CX
+	VCMPPS       $0x12, (AX), Y0, Y0
+	VMOVMSKPS    Y0, AX
+	SHLQ         $0x08, CX
+	ORQ          AX, CX
+	MOVQ         CX, ret+16(FP)
+	VZEROUPPER
+	RET

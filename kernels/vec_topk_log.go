@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -28,35 +29,72 @@ func (s *Set) TopKLogSoftmax(x []float32, rows, cols int, add []float32, k int, 
 		return
 	}
 	list := topKList{vals: vals[:0:k], idx: idx[:0:k]}
-	floor := float32(math.Inf(-1)) // the least value of a full list
+	least := float32(math.Inf(-1)) // what is less is not among the greatest
 	for i := range rows {
 		row := x[i*cols:][:cols]
 		scratch.blockMax = grow(scratch.blockMax, (cols+topKBlock-1)/topKBlock)
 		s.blockMaxima(scratch.blockMax, row)
 		top := maxPortable(scratch.blockMax)
-		logSum := log32(s.sumExp(row, top))
-		if logSum-logSum != 0 || top-top != 0 || add[i] != add[i] {
+		score := rowScore{top: top, logSum: log32(s.sumExp(row, top)), add: add[i]}
+		if score.logSum-score.logSum != 0 || top-top != 0 || add[i] != add[i] {
 			// NaN or infinite: their order is TopK's business.
 			s.topKLogSoftmaxWide(x, rows, cols, add, k, vals, idx, scratch)
 			return
 		}
-		score := func(v float32) float32 { return ((v - top) - logSum) + add[i] }
-		// At least k elements are as great as the k-th greatest block maximum; score does not change an order, though it can
-		// make different values equal.
-		least := max(floor, score(scratch.kthBlock(k)))
+		if score.of(top) < least {
+			continue
+		}
+		if len(list.vals) < k {
+			// At least k elements are as great as the k-th greatest block maximum; the score does not change an order, though
+			// it can make different values equal.
+			least = max(least, score.of(scratch.kthBlock(k)))
+		}
+		bound := score.bound(least)
 		for b, m := range scratch.blockMax {
-			if score(m) < least {
+			if m < bound {
 				continue
 			}
 			first := b * topKBlock
-			for j, v := range row[first:min(first+topKBlock, cols)] {
-				if y := score(v); y >= least {
-					floor = list.insert(y, int32(i*cols+first+j))
-					least = max(least, floor)
+			for found := s.blockAtLeast(row[first:min(first+topKBlock, cols)], bound); found != 0; found &= found - 1 {
+				j := first + bits.TrailingZeros64(found)
+				if y := score.of(row[j]); y >= least {
+					least = max(least, list.insert(y, int32(i*cols+j)))
 				}
 			}
+			bound = max(bound, score.bound(least))
 		}
 	}
+}
+
+// rowScore is what a row of a log softmax becomes: the logarithm's parts and what is added.
+type rowScore struct{ top, logSum, add float32 }
+
+func (r *rowScore) of(v float32) float32 { return ((v - r.top) - r.logSum) + r.add }
+
+// bound returns a value below which all have a score less than least.
+func (r *rowScore) bound(least float32) float32 {
+	v := least - r.add + r.logSum + r.top
+	// A few roundings away, of the greatest of these; whether that suffices is looked at, since of never changes an order.
+	v -= 0x1p-20 * float32(math.Abs(float64(least))+math.Abs(float64(r.add))+math.Abs(float64(r.logSum))+math.Abs(float64(r.top)))
+	if r.of(v) < least {
+		return v
+	}
+	return float32(math.Inf(-1))
+}
+
+// blockAtLeast returns which of at most 64 values are not less than least, nor NaN: a bit for each.
+func (s *Set) blockAtLeast(x []float32, least float32) (found uint64) {
+	if len(x) == topKBlock {
+		if found, ok := blockAtLeastAsm(s.tier, x, least); ok {
+			return found
+		}
+	}
+	for i, v := range x {
+		if v >= least {
+			found |= 1 << i
+		}
+	}
+	return found
 }
 
 // kthBlock returns the k-th greatest of the block maxima.

@@ -32,6 +32,7 @@ func reduceFile(c *build.Context) {
 
 	v.extremes()
 	v.blockMaxima()
+	v.blockAtLeast()
 }
 
 func (v *vec) extremes() {
@@ -75,5 +76,21 @@ func (v *vec) blockMaxima() {
 	v.ADDQ(U32(4), dst)
 	v.DECQ(blocks)
 	v.JNZ(loop)
+	v.end()
+}
+
+func (v *vec) blockAtLeast() {
+	v.begin("blockAtLeast", "func(x *float32, least float32) uint64", "returns which of 64 values are not less than least, nor NaN: a bit for each.")
+	x, least := v.pointer("x"), v.scalar("least")
+	all := v.GP64()
+	v.XORQ(all, all)
+	for j := 7; j >= 0; j-- {
+		m, bits := v.reg(), v.GP64()
+		v.VCMPPS(U8(0x12), Mem{Base: x, Disp: 32 * j}, least, m) // least <= x, false for NaN
+		v.VMOVMSKPS(m, bits.As32())
+		v.SHLQ(U8(8), all)
+		v.ORQ(bits, all)
+	}
+	v.Store(all, v.ReturnIndex(0))
 	v.end()
 }
