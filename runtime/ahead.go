@@ -55,7 +55,8 @@ func lookAhead(b *block) {
 	}
 }
 
-// lookAhead makes the session's Ahead what later steps read.
+// lookAhead makes the session's Ahead what later steps read, as far as it is there: a slot that holds nothing yet, or no longer,
+// names memory that nobody reads, which costs a little time and no more.
 func (c *call) lookAhead() {
 	ahead := &c.s.ahead
 	ahead.Reset()
@@ -71,12 +72,12 @@ func (c *call) lookAhead() {
 		}
 		mem := v.t.Bytes()
 		size, every := len(mem), len(mem)
-		if v.rep.times > 1 {
+		if v.rep.times > 1 && v.rep.chunk > 0 { // attention reads the first of what repeats
 			size = v.rep.chunk * v.t.DType().Size()
 			every = size * v.rep.times
 		}
-		for at := 0; at < len(mem) && every > 0; at += every {
-			ahead.Add(mem[at:][:size])
+		for at := 0; at < len(mem); at += every {
+			ahead.Add(mem[at:min(at+size, len(mem))])
 		}
 	}
 }

@@ -74,6 +74,7 @@ func (h *heads) bytes(i int) []byte {
 }
 
 func (a *attention) eval(c *call) error {
+	c.s.ahead.Reset()
 	var q, k, v heads
 	if err := q.read(c.in(0), a.layout.q, "queries"); err != nil {
 		return err

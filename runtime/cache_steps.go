@@ -124,6 +124,7 @@ func (e viewCache) eval(c *call) error {
 
 // evalCached is eval where keys and values lie in caches.
 func (a *attention) evalCached(c *call) error {
+	c.s.ahead.Reset()
 	kv, vv := &c.s.values[c.st.in[1]], &c.s.values[c.st.in[2]]
 	k, v := kv.cache, vv.cache
 	if k == nil && v == nil {
