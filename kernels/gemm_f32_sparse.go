@@ -18,7 +18,7 @@ func (s *Set) MatMulF32Sparse(dst []float32, ldd int, a []float32, lda, m int, w
 		s.MatMulF32(dst, ldd, a, lda, m, w, ep)
 		return int64(m) * int64(w.N) * int64(w.K)
 	}
-	dense, listed := s.tier.tilesF32(), tilesF32AVX2Listed
+	listed := tilesF32AVX2Listed
 	if s.tier == AVX512VNNI {
 		listed = tilesF32AVX512Listed
 	}
@@ -26,18 +26,13 @@ func (s *Set) MatMulF32Sparse(dst []float32, ldd int, a []float32, lda, m int, w
 	// Rows are listed in parts that the second cache holds, of a size that no tile splits.
 	most := max(1, maxRows/(4*w.K)/12) * 12
 	for i := 0; i < m; i += most {
-		rows := min(most, m-i)
-		part := t
-		part.a, part.dst = unsafe.Add(t.a, i*t.lda), unsafe.Add(t.dst, i*t.ldd)
-		if t.add != nil {
-			part.add = unsafe.Add(t.add, i*t.ldAdd)
-		}
+		rows, part := min(most, m-i), t.from(i)
 		if steps := part.listRows(s.tier, listed, a[i*lda:], lda, rows, w, scratch); steps >= 0 {
 			part.runRows(listed, rows, w.N, w.panelBytes())
 			done += int64(steps) * int64(w.N)
 			continue
 		}
-		part.run(dense, rows, w.N, w.panelBytes())
+		part.run(s.tier.tilesF32(), rows, w.N, w.panelBytes())
 		done += int64(rows) * int64(w.N) * int64(w.K)
 	}
 	return done

@@ -17,11 +17,11 @@ TEXT ·tileS8AVX21x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y2
 	VPMULLD      (R15), Y2, Y0
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -128,12 +128,12 @@ TEXT ·tileS8AVX21x2(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y4
 	VPMULLD      (R15), Y4, Y0
 	VPMULLD      32(R15), Y4, Y1
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -260,12 +260,12 @@ TEXT ·tileS8AVX22x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y3
 	VPMULLD      (R15), Y3, Y0
 	VMOVAPS      Y0, Y1
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -404,14 +404,14 @@ TEXT ·tileS8AVX22x2(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y6
 	VPMULLD      (R15), Y6, Y0
 	VMOVAPS      Y0, Y2
 	VPMULLD      32(R15), Y6, Y1
 	VMOVAPS      Y1, Y3
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -593,13 +593,13 @@ TEXT ·tileS8AVX23x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y4
 	VPMULLD      (R15), Y4, Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -765,8 +765,6 @@ TEXT ·tileS8AVX23x2(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y8
 	VPMULLD      (R15), Y8, Y0
@@ -775,6 +773,8 @@ block:
 	VPMULLD      32(R15), Y8, Y1
 	VMOVAPS      Y1, Y3
 	VMOVAPS      Y1, Y5
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -1001,16 +1001,16 @@ TEXT ·tileS8AVX24x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y5
 	VPMULLD      (R15), Y5, Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
 	VMOVAPS      Y0, Y3
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -1205,10 +1205,6 @@ TEXT ·tileS8AVX24x2(SB), NOSPLIT, $0-8
 	MOVQ 72(DI), R14
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y10
 	VPMULLD      (R15), Y10, Y0
@@ -1219,12 +1215,16 @@ block:
 	VMOVAPS      Y1, Y3
 	VMOVAPS      Y1, Y5
 	VMOVAPS      Y1, Y7
-	MOVQ         40(DI), DX
 	MOVQ         176(DI), R15
 	MOVQ         (R15), R13
 	ADDQ         184(DI), R15
 	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
+	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
 
@@ -1508,10 +1508,6 @@ TEXT ·tileS8AVX25x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y6
 	VPMULLD      (R15), Y6, Y0
@@ -1519,6 +1515,10 @@ block:
 	VMOVAPS      Y0, Y2
 	VMOVAPS      Y0, Y3
 	VMOVAPS      Y0, Y4
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -1740,10 +1740,6 @@ TEXT ·tileS8AVX25x2(SB), NOSPLIT, $0-8
 	MOVQ 72(DI), R14
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y12
 	VPMULLD      (R15), Y12, Y0
@@ -1756,12 +1752,16 @@ block:
 	VMOVAPS      Y1, Y5
 	VMOVAPS      Y1, Y7
 	VMOVAPS      Y1, Y9
-	MOVQ         40(DI), DX
 	MOVQ         176(DI), R15
 	MOVQ         (R15), R13
 	ADDQ         184(DI), R15
 	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
+	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
 
@@ -2031,10 +2031,6 @@ TEXT ·tileS8AVX26x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y7
 	VPMULLD      (R15), Y7, Y0
@@ -2043,6 +2039,10 @@ block:
 	VMOVAPS      Y0, Y3
 	VMOVAPS      Y0, Y4
 	VMOVAPS      Y0, Y5
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -2291,10 +2291,6 @@ TEXT ·tileS8AVX26x2(SB), NOSPLIT, $0-8
 	MOVQ 72(DI), R14
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y14
 	VPMULLD      (R15), Y14, Y0
@@ -2309,12 +2305,16 @@ block:
 	VMOVAPS      Y1, Y7
 	VMOVAPS      Y1, Y9
 	VMOVAPS      Y1, Y11
-	MOVQ         40(DI), DX
 	MOVQ         176(DI), R15
 	MOVQ         (R15), R13
 	ADDQ         184(DI), R15
 	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
+	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
 
@@ -2621,8 +2621,6 @@ TEXT ·tileS8AVX21x8(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y10
 	VPMULLD      (R15), Y10, Y0
@@ -2633,6 +2631,8 @@ block:
 	VPMULLD      160(R15), Y10, Y5
 	VPMULLD      192(R15), Y10, Y6
 	VPMULLD      224(R15), Y10, Y7
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -2880,8 +2880,6 @@ TEXT ·tileS8AVX22x4(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y10
 	VPMULLD      (R15), Y10, Y0
@@ -2892,6 +2890,8 @@ block:
 	VMOVAPS      Y2, Y6
 	VPMULLD      96(R15), Y10, Y3
 	VMOVAPS      Y3, Y7
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -3170,8 +3170,6 @@ TEXT ·tileS8AVX23x4(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y14
 	VPMULLD      (R15), Y14, Y0
@@ -3186,6 +3184,8 @@ block:
 	VPMULLD      96(R15), Y14, Y3
 	VMOVAPS      Y3, Y7
 	VMOVAPS      Y3, Y11
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -3481,8 +3481,6 @@ TEXT ·tileS8RowAVX21x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	VPCMPEQW     Y15, Y15, Y15
 	VPSRLW       $0x0f, Y15, Y15
 	VPCMPEQB     Y5, Y5, Y5
@@ -3491,6 +3489,8 @@ block:
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y2
 	VPMULLD      (R15), Y2, Y0
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -3622,8 +3622,6 @@ TEXT ·tileS8RowAVX21x2(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	VPCMPEQW     Y15, Y15, Y15
 	VPSRLW       $0x0f, Y15, Y15
 	VPCMPEQB     Y7, Y7, Y7
@@ -3633,6 +3631,8 @@ block:
 	VPBROADCASTD 136(DI), Y4
 	VPMULLD      (R15), Y4, Y0
 	VPMULLD      32(R15), Y4, Y1
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -3801,8 +3801,6 @@ TEXT ·tileS8RowAVX21x8(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	VPCMPEQW     Y15, Y15, Y15
 	VPSRLW       $0x0f, Y15, Y15
 	VPCMPEQB     Y13, Y13, Y13
@@ -3818,6 +3816,8 @@ block:
 	VPMULLD      160(R15), Y10, Y5
 	VPMULLD      192(R15), Y10, Y6
 	VPMULLD      224(R15), Y10, Y7
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -4194,13 +4194,13 @@ TEXT ·tileS8NarrowAVX21x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	VPCMPEQW     Y15, Y15, Y15
 	VPSRLW       $0x0f, Y15, Y15
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y2
 	VPMULLD      (R15), Y2, Y0
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -4312,14 +4312,14 @@ TEXT ·tileS8NarrowAVX21x2(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	VPCMPEQW     Y15, Y15, Y15
 	VPSRLW       $0x0f, Y15, Y15
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y4
 	VPMULLD      (R15), Y4, Y0
 	VPMULLD      32(R15), Y4, Y1
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -4456,14 +4456,14 @@ TEXT ·tileS8NarrowAVX22x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	VPCMPEQW     Y15, Y15, Y15
 	VPSRLW       $0x0f, Y15, Y15
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y3
 	VPMULLD      (R15), Y3, Y0
 	VMOVAPS      Y0, Y1
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -4612,8 +4612,6 @@ TEXT ·tileS8NarrowAVX22x2(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	VPCMPEQW     Y15, Y15, Y15
 	VPSRLW       $0x0f, Y15, Y15
 	MOVQ         128(DI), R15
@@ -4622,6 +4620,8 @@ block:
 	VMOVAPS      Y0, Y2
 	VPMULLD      32(R15), Y6, Y1
 	VMOVAPS      Y1, Y3
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -4823,8 +4823,6 @@ TEXT ·tileS8NarrowAVX23x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	VPCMPEQW     Y15, Y15, Y15
 	VPSRLW       $0x0f, Y15, Y15
 	MOVQ         128(DI), R15
@@ -4832,6 +4830,8 @@ block:
 	VPMULLD      (R15), Y4, Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -5012,8 +5012,6 @@ TEXT ·tileS8NarrowAVX23x2(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	VPCMPEQW     Y15, Y15, Y15
 	VPSRLW       $0x0f, Y15, Y15
 	MOVQ         128(DI), R15
@@ -5024,6 +5022,8 @@ block:
 	VPMULLD      32(R15), Y8, Y1
 	VMOVAPS      Y1, Y3
 	VMOVAPS      Y1, Y5
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -5280,10 +5280,6 @@ TEXT ·tileS8NarrowAVX24x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	VPCMPEQW     Y15, Y15, Y15
 	VPSRLW       $0x0f, Y15, Y15
 	MOVQ         128(DI), R15
@@ -5292,6 +5288,10 @@ block:
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
 	VMOVAPS      Y0, Y3
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -5506,10 +5506,6 @@ TEXT ·tileS8NarrowAVX24x2(SB), NOSPLIT, $0-8
 	MOVQ 72(DI), R14
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	VPCMPEQW     Y15, Y15, Y15
 	VPSRLW       $0x0f, Y15, Y15
 	MOVQ         128(DI), R15
@@ -5522,12 +5518,16 @@ block:
 	VMOVAPS      Y1, Y3
 	VMOVAPS      Y1, Y5
 	VMOVAPS      Y1, Y7
-	MOVQ         40(DI), DX
 	MOVQ         176(DI), R15
 	MOVQ         (R15), R13
 	ADDQ         184(DI), R15
 	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
+	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
 
@@ -5851,10 +5851,6 @@ TEXT ·tileS8NarrowAVX25x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	VPCMPEQW     Y15, Y15, Y15
 	VPSRLW       $0x0f, Y15, Y15
 	MOVQ         128(DI), R15
@@ -5864,6 +5860,10 @@ block:
 	VMOVAPS      Y0, Y2
 	VMOVAPS      Y0, Y3
 	VMOVAPS      Y0, Y4
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -6110,10 +6110,6 @@ TEXT ·tileS8NarrowAVX25x2(SB), NOSPLIT, $0-8
 	MOVQ 72(DI), R14
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	VPCMPEQW     Y15, Y15, Y15
 	VPSRLW       $0x0f, Y15, Y15
 	MOVQ         128(DI), R15
@@ -6128,12 +6124,16 @@ block:
 	VMOVAPS      Y1, Y5
 	VMOVAPS      Y1, Y7
 	VMOVAPS      Y1, Y9
-	MOVQ         40(DI), DX
 	MOVQ         176(DI), R15
 	MOVQ         (R15), R13
 	ADDQ         184(DI), R15
 	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
+	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
 
@@ -6435,8 +6435,6 @@ TEXT ·tileS8NarrowAVX21x8(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	VPCMPEQW     Y15, Y15, Y15
 	VPSRLW       $0x0f, Y15, Y15
 	MOVQ         128(DI), R15
@@ -6449,6 +6447,8 @@ block:
 	VPMULLD      160(R15), Y10, Y5
 	VPMULLD      192(R15), Y10, Y6
 	VPMULLD      224(R15), Y10, Y7
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -6736,8 +6736,6 @@ TEXT ·tileS8NarrowAVX22x4(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	VPCMPEQW     Y15, Y15, Y15
 	VPSRLW       $0x0f, Y15, Y15
 	MOVQ         128(DI), R15
@@ -6750,6 +6748,8 @@ block:
 	VMOVAPS      Y2, Y6
 	VPMULLD      96(R15), Y10, Y3
 	VMOVAPS      Y3, Y7
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail

@@ -18,11 +18,11 @@ TEXT ·tileS8VNNI1x1(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z2
 	VPMULLD      (R15), Z2, Z0
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -114,12 +114,12 @@ TEXT ·tileS8VNNI1x2(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z4
 	VPMULLD      (R15), Z4, Z0
 	VPMULLD      64(R15), Z4, Z1
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -225,13 +225,13 @@ TEXT ·tileS8VNNI1x3(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z6
 	VPMULLD      (R15), Z6, Z0
 	VPMULLD      64(R15), Z6, Z1
 	VPMULLD      128(R15), Z6, Z2
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -351,14 +351,14 @@ TEXT ·tileS8VNNI1x4(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z8
 	VPMULLD      (R15), Z8, Z0
 	VPMULLD      64(R15), Z8, Z1
 	VPMULLD      128(R15), Z8, Z2
 	VPMULLD      192(R15), Z8, Z3
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -492,12 +492,12 @@ TEXT ·tileS8VNNI2x1(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z3
 	VPMULLD      (R15), Z3, Z0
 	VMOVAPS      Z0, Z1
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -614,14 +614,14 @@ TEXT ·tileS8VNNI2x2(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z6
 	VPMULLD      (R15), Z6, Z0
 	VMOVAPS      Z0, Z2
 	VPMULLD      64(R15), Z6, Z1
 	VMOVAPS      Z1, Z3
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -769,8 +769,6 @@ TEXT ·tileS8VNNI2x3(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z9
 	VPMULLD      (R15), Z9, Z0
@@ -779,6 +777,8 @@ block:
 	VMOVAPS      Z1, Z4
 	VPMULLD      128(R15), Z9, Z2
 	VMOVAPS      Z2, Z5
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -957,8 +957,6 @@ TEXT ·tileS8VNNI2x4(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z12
 	VPMULLD      (R15), Z12, Z0
@@ -969,6 +967,8 @@ block:
 	VMOVAPS      Z2, Z6
 	VPMULLD      192(R15), Z12, Z3
 	VMOVAPS      Z3, Z7
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -1178,13 +1178,13 @@ TEXT ·tileS8VNNI3x1(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z4
 	VPMULLD      (R15), Z4, Z0
 	VMOVAPS      Z0, Z1
 	VMOVAPS      Z0, Z2
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -1321,8 +1321,6 @@ TEXT ·tileS8VNNI3x2(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z8
 	VPMULLD      (R15), Z8, Z0
@@ -1331,6 +1329,8 @@ block:
 	VPMULLD      64(R15), Z8, Z1
 	VMOVAPS      Z1, Z3
 	VMOVAPS      Z1, Z5
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -1510,8 +1510,6 @@ TEXT ·tileS8VNNI3x3(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z12
 	VPMULLD      (R15), Z12, Z0
@@ -1523,6 +1521,8 @@ block:
 	VPMULLD      128(R15), Z12, Z2
 	VMOVAPS      Z2, Z5
 	VMOVAPS      Z2, Z8
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -1715,8 +1715,6 @@ TEXT ·tileS8VNNI3x4(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z16
 	VPMULLD      (R15), Z16, Z0
@@ -1731,6 +1729,8 @@ block:
 	VPMULLD      192(R15), Z16, Z3
 	VMOVAPS      Z3, Z7
 	VMOVAPS      Z3, Z11
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -1958,16 +1958,16 @@ TEXT ·tileS8VNNI4x1(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z5
 	VPMULLD      (R15), Z5, Z0
 	VMOVAPS      Z0, Z1
 	VMOVAPS      Z0, Z2
 	VMOVAPS      Z0, Z3
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -2126,10 +2126,6 @@ TEXT ·tileS8VNNI4x2(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z10
 	VPMULLD      (R15), Z10, Z0
@@ -2140,6 +2136,10 @@ block:
 	VMOVAPS      Z1, Z3
 	VMOVAPS      Z1, Z5
 	VMOVAPS      Z1, Z7
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -2353,10 +2353,6 @@ TEXT ·tileS8VNNI4x3(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z15
 	VPMULLD      (R15), Z15, Z0
@@ -2371,6 +2367,10 @@ block:
 	VMOVAPS      Z2, Z5
 	VMOVAPS      Z2, Z8
 	VMOVAPS      Z2, Z11
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -2601,10 +2601,6 @@ TEXT ·tileS8VNNI4x4(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z20
 	VPMULLD      (R15), Z20, Z0
@@ -2623,12 +2619,16 @@ block:
 	VMOVAPS      Z3, Z7
 	VMOVAPS      Z3, Z11
 	VMOVAPS      Z3, Z15
-	MOVQ         40(DI), DX
 	MOVQ         176(DI), R15
 	MOVQ         (R15), R13
 	ADDQ         184(DI), R15
 	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
+	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
 
@@ -2911,10 +2911,6 @@ TEXT ·tileS8VNNI5x1(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z6
 	VPMULLD      (R15), Z6, Z0
@@ -2922,6 +2918,10 @@ block:
 	VMOVAPS      Z0, Z2
 	VMOVAPS      Z0, Z3
 	VMOVAPS      Z0, Z4
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -3100,10 +3100,6 @@ TEXT ·tileS8VNNI5x2(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z12
 	VPMULLD      (R15), Z12, Z0
@@ -3116,6 +3112,10 @@ block:
 	VMOVAPS      Z1, Z5
 	VMOVAPS      Z1, Z7
 	VMOVAPS      Z1, Z9
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -3327,10 +3327,6 @@ TEXT ·tileS8VNNI5x3(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z18
 	VPMULLD      (R15), Z18, Z0
@@ -3348,6 +3344,10 @@ block:
 	VMOVAPS      Z2, Z8
 	VMOVAPS      Z2, Z11
 	VMOVAPS      Z2, Z14
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -3614,10 +3614,6 @@ TEXT ·tileS8VNNI5x4(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z24
 	VPMULLD      (R15), Z24, Z0
@@ -3640,12 +3636,16 @@ block:
 	VMOVAPS      Z3, Z11
 	VMOVAPS      Z3, Z15
 	VMOVAPS      Z3, Z19
-	MOVQ         40(DI), DX
 	MOVQ         176(DI), R15
 	MOVQ         (R15), R13
 	ADDQ         184(DI), R15
 	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
+	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
 
@@ -3974,10 +3974,6 @@ TEXT ·tileS8VNNI6x1(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z7
 	VPMULLD      (R15), Z7, Z0
@@ -3986,6 +3982,10 @@ block:
 	VMOVAPS      Z0, Z3
 	VMOVAPS      Z0, Z4
 	VMOVAPS      Z0, Z5
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -4184,10 +4184,6 @@ TEXT ·tileS8VNNI6x2(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z14
 	VPMULLD      (R15), Z14, Z0
@@ -4202,6 +4198,10 @@ block:
 	VMOVAPS      Z1, Z7
 	VMOVAPS      Z1, Z9
 	VMOVAPS      Z1, Z11
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -4439,10 +4439,6 @@ TEXT ·tileS8VNNI6x3(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z21
 	VPMULLD      (R15), Z21, Z0
@@ -4463,6 +4459,10 @@ block:
 	VMOVAPS      Z2, Z11
 	VMOVAPS      Z2, Z14
 	VMOVAPS      Z2, Z17
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -4765,10 +4765,6 @@ TEXT ·tileS8VNNI6x4(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z28
 	VPMULLD      (R15), Z28, Z0
@@ -4795,12 +4791,16 @@ block:
 	VMOVAPS      Z3, Z15
 	VMOVAPS      Z3, Z19
 	VMOVAPS      Z3, Z23
-	MOVQ         40(DI), DX
 	MOVQ         176(DI), R15
 	MOVQ         (R15), R13
 	ADDQ         184(DI), R15
 	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
+	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
 
@@ -5176,8 +5176,6 @@ TEXT ·tileS8VNNI1x8(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z12
 	VPMULLD      (R15), Z12, Z0
@@ -5188,6 +5186,8 @@ block:
 	VPMULLD      320(R15), Z12, Z5
 	VPMULLD      384(R15), Z12, Z6
 	VPMULLD      448(R15), Z12, Z7
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -5378,8 +5378,6 @@ TEXT ·tileS8VNNI2x8(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z20
 	VPMULLD      (R15), Z20, Z0
@@ -5398,6 +5396,8 @@ block:
 	VMOVAPS      Z6, Z14
 	VPMULLD      448(R15), Z20, Z7
 	VMOVAPS      Z7, Z15
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
@@ -5686,8 +5686,6 @@ TEXT ·tileS8VNNI3x8(SB), NOSPLIT, $0-8
 	KMOVW 96(DI), K1
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Z28
 	VPMULLD      (R15), Z28, Z0
@@ -5714,6 +5712,8 @@ block:
 	VPMULLD      448(R15), Z28, Z7
 	VMOVAPS      Z7, Z15
 	VMOVAPS      Z7, Z23
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail

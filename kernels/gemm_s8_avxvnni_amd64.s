@@ -17,11 +17,11 @@ TEXT ·tileS8AVXVNNI1x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y2
 	VPMULLD      (R15), Y2, Y0
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -133,12 +133,12 @@ TEXT ·tileS8AVXVNNI1x2(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y4
 	VPMULLD      (R15), Y4, Y0
 	VPMULLD      32(R15), Y4, Y1
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -275,12 +275,12 @@ TEXT ·tileS8AVXVNNI2x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y3
 	VPMULLD      (R15), Y3, Y0
 	VMOVAPS      Y0, Y1
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -419,14 +419,14 @@ TEXT ·tileS8AVXVNNI2x2(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y6
 	VPMULLD      (R15), Y6, Y0
 	VMOVAPS      Y0, Y2
 	VPMULLD      32(R15), Y6, Y1
 	VMOVAPS      Y1, Y3
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -608,13 +608,13 @@ TEXT ·tileS8AVXVNNI3x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y4
 	VPMULLD      (R15), Y4, Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -780,8 +780,6 @@ TEXT ·tileS8AVXVNNI3x2(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y8
 	VPMULLD      (R15), Y8, Y0
@@ -790,6 +788,8 @@ block:
 	VPMULLD      32(R15), Y8, Y1
 	VMOVAPS      Y1, Y3
 	VMOVAPS      Y1, Y5
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -1016,16 +1016,16 @@ TEXT ·tileS8AVXVNNI4x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y5
 	VPMULLD      (R15), Y5, Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
 	VMOVAPS      Y0, Y3
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -1220,10 +1220,6 @@ TEXT ·tileS8AVXVNNI4x2(SB), NOSPLIT, $0-8
 	MOVQ 72(DI), R14
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y10
 	VPMULLD      (R15), Y10, Y0
@@ -1234,12 +1230,16 @@ block:
 	VMOVAPS      Y1, Y3
 	VMOVAPS      Y1, Y5
 	VMOVAPS      Y1, Y7
-	MOVQ         40(DI), DX
 	MOVQ         176(DI), R15
 	MOVQ         (R15), R13
 	ADDQ         184(DI), R15
 	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
+	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
 
@@ -1523,10 +1523,6 @@ TEXT ·tileS8AVXVNNI5x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y6
 	VPMULLD      (R15), Y6, Y0
@@ -1534,6 +1530,10 @@ block:
 	VMOVAPS      Y0, Y2
 	VMOVAPS      Y0, Y3
 	VMOVAPS      Y0, Y4
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -1755,10 +1755,6 @@ TEXT ·tileS8AVXVNNI5x2(SB), NOSPLIT, $0-8
 	MOVQ 72(DI), R14
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y12
 	VPMULLD      (R15), Y12, Y0
@@ -1771,12 +1767,16 @@ block:
 	VMOVAPS      Y1, Y5
 	VMOVAPS      Y1, Y7
 	VMOVAPS      Y1, Y9
-	MOVQ         40(DI), DX
 	MOVQ         176(DI), R15
 	MOVQ         (R15), R13
 	ADDQ         184(DI), R15
 	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
+	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
 
@@ -2046,10 +2046,6 @@ TEXT ·tileS8AVXVNNI6x1(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y7
 	VPMULLD      (R15), Y7, Y0
@@ -2058,6 +2054,10 @@ block:
 	VMOVAPS      Y0, Y3
 	VMOVAPS      Y0, Y4
 	VMOVAPS      Y0, Y5
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -2306,10 +2306,6 @@ TEXT ·tileS8AVXVNNI6x2(SB), NOSPLIT, $0-8
 	MOVQ 72(DI), R14
 
 block:
-	MOVQ         SI, AX
-	LEAQ         (SI)(R8*2), BX
-	ADDQ         R8, BX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y14
 	VPMULLD      (R15), Y14, Y0
@@ -2324,12 +2320,16 @@ block:
 	VMOVAPS      Y1, Y7
 	VMOVAPS      Y1, Y9
 	VMOVAPS      Y1, Y11
-	MOVQ         40(DI), DX
 	MOVQ         176(DI), R15
 	MOVQ         (R15), R13
 	ADDQ         184(DI), R15
 	MOVQ         R15, 176(DI)
 	MOVQ         144(DI), R15
+	MOVQ         SI, AX
+	LEAQ         (SI)(R8*2), BX
+	ADDQ         R8, BX
+	MOVQ         R9, CX
+	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail
 
@@ -2636,8 +2636,6 @@ TEXT ·tileS8AVXVNNI1x8(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y10
 	VPMULLD      (R15), Y10, Y0
@@ -2648,6 +2646,8 @@ block:
 	VPMULLD      160(R15), Y10, Y5
 	VPMULLD      192(R15), Y10, Y6
 	VPMULLD      224(R15), Y10, Y7
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -2935,8 +2935,6 @@ TEXT ·tileS8AVXVNNI2x4(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y10
 	VPMULLD      (R15), Y10, Y0
@@ -2947,6 +2945,8 @@ block:
 	VMOVAPS      Y2, Y6
 	VPMULLD      96(R15), Y10, Y3
 	VMOVAPS      Y3, Y7
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x04, DX
 	JLT          tail
@@ -3225,8 +3225,6 @@ TEXT ·tileS8AVXVNNI3x4(SB), NOSPLIT, $0-8
 	MOVQ 88(DI), R13
 
 block:
-	MOVQ         SI, AX
-	MOVQ         R9, CX
 	MOVQ         128(DI), R15
 	VPBROADCASTD 136(DI), Y14
 	VPMULLD      (R15), Y14, Y0
@@ -3241,6 +3239,8 @@ block:
 	VPMULLD      96(R15), Y14, Y3
 	VMOVAPS      Y3, Y7
 	VMOVAPS      Y3, Y11
+	MOVQ         SI, AX
+	MOVQ         R9, CX
 	MOVQ         40(DI), DX
 	SUBQ         $0x02, DX
 	JLT          tail

@@ -119,15 +119,20 @@ func (t *tile) run(kind tileKind, m, n, panel int) {
 		return
 	}
 	rows := roundUp((m+parts-1)/parts, sizesOf[kind].rows)
-	part := *t
 	for i := 0; i < m; i += rows {
-		part.a = unsafe.Add(t.a, i*t.lda)
-		part.dst = unsafe.Add(t.dst, i*t.ldd)
-		if t.add != nil {
-			part.add = unsafe.Add(t.add, i*t.ldAdd)
-		}
+		part := t.from(i)
 		part.runRows(kind, min(rows, m-i), n, panel)
 	}
+}
+
+// from returns t without its first i rows.
+func (t *tile) from(i int) tile {
+	part := *t
+	part.a, part.dst = unsafe.Add(t.a, i*t.lda), unsafe.Add(t.dst, i*t.ldd)
+	if t.add != nil {
+		part.add = unsafe.Add(t.add, i*t.ldAdd)
+	}
+	return part
 }
 
 // runRows is run for rows that fit.

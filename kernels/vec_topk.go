@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -98,12 +99,28 @@ func (s *Set) topKBlocks(list *topKList, x []float32, k int, scratch *TopKScratc
 			continue
 		}
 		first := b * topKBlock
-		for i, v := range x[first:min(first+topKBlock, len(x))] {
-			if v >= least {
-				least = max(least, list.insert(v, int32(first+i)))
+		for found := s.blockAtLeast(x[first:min(first+topKBlock, len(x))], least); found != 0; found &= found - 1 {
+			at := first + bits.TrailingZeros64(found)
+			if v := x[at]; v >= least {
+				least = max(least, list.insert(v, int32(at)))
 			}
 		}
 	}
+}
+
+// blockAtLeast returns which of at most 64 values are not less than least, nor NaN: a bit for each.
+func (s *Set) blockAtLeast(x []float32, least float32) (found uint64) {
+	if len(x) == topKBlock {
+		if found, ok := blockAtLeastAsm(s.tier, x, least); ok {
+			return found
+		}
+	}
+	for i, v := range x {
+		if v >= least {
+			found |= 1 << i
+		}
+	}
+	return found
 }
 
 // blockMaxima writes the maximum of each topKBlock values of x, ignoring NaN, to dst.

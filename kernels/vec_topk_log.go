@@ -82,21 +82,6 @@ func (r *rowScore) bound(least float32) float32 {
 	return float32(math.Inf(-1))
 }
 
-// blockAtLeast returns which of at most 64 values are not less than least, nor NaN: a bit for each.
-func (s *Set) blockAtLeast(x []float32, least float32) (found uint64) {
-	if len(x) == topKBlock {
-		if found, ok := blockAtLeastAsm(s.tier, x, least); ok {
-			return found
-		}
-	}
-	for i, v := range x {
-		if v >= least {
-			found |= 1 << i
-		}
-	}
-	return found
-}
-
 // kthBlock returns the k-th greatest of the block maxima.
 func (t *TopKScratch) kthBlock(k int) float32 {
 	best := append(t.best[:0], t.blockMax[:k]...)

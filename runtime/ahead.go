@@ -8,7 +8,7 @@ package runtime
 // out of the second cache again.
 const productsAhead = 3
 
-// lookAhead tells the products of b, and of the blocks inside it, what to ask for.
+// lookAhead tells the products among b's own steps what to ask for.
 func lookAhead(b *block) {
 	written := map[int32]int{} // by which step
 	var products []int         // since the last attention
@@ -41,16 +41,6 @@ func lookAhead(b *block) {
 		}
 		for _, slot := range st.out {
 			written[slot] = i
-		}
-		if l := st.loop; l != nil {
-			lookAhead(&l.cond)
-			lookAhead(&l.once)
-			lookAhead(&l.body)
-		}
-		if br := st.branch; br != nil {
-			for j := range br.blocks {
-				lookAhead(&br.blocks[j])
-			}
 		}
 	}
 }

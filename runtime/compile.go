@@ -149,7 +149,7 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 		keep[f.slot] = true
 	}
 	c.setLifetimes([]*block{p.root}, keep, nil)
-	lookAhead(p.root)
+	eachBlock(p.root, lookAhead)
 	c.layOut(p)
 	c.findLeavers(p)
 	p.numSlots = c.numSlots

@@ -260,7 +260,7 @@ func (g *tileGen) emit() {
 	g.MOVQ(g.arg(argDst), gp.dst)
 	g.MOVQ(g.arg(argLdd), gp.ldd)
 	g.MOVQ(g.arg(argAdd), gp.add)
-	if !g.listed && !g.prefetches() {
+	if !g.keepsBlocks() {
 		g.MOVQ(g.arg(argBlocks), gp.blocks)
 	}
 	if g.zmm {
@@ -270,14 +270,7 @@ func (g *tileGen) emit() {
 	}
 
 	g.Label("block")
-	g.MOVQ(gp.row, gp.a0)
-	if g.rows > 3 {
-		g.LEAQ(Mem{Base: gp.row, Index: gp.lda, Scale: 2}, gp.a3)
-		g.ADDQ(gp.lda, gp.a3)
-	}
-	g.MOVQ(gp.b0, gp.b)
 	g.start()
-	g.MOVQ(g.arg(argK), gp.k)
 	if g.prefetches() {
 		if !g.listed {
 			g.MOVQ(g.arg(argLater), gp.tmp)
@@ -302,7 +295,7 @@ func (g *tileGen) emit() {
 		g.MOVQ(g.arg(argListStep), gp.tmp)
 		g.ADDQ(gp.tmp, g.arg(argList))
 	}
-	if g.listed || g.prefetches() {
+	if g.keepsBlocks() {
 		g.DECQ(g.arg(argBlocks))
 	} else {
 		g.DECQ(gp.blocks)
@@ -356,6 +349,13 @@ func (g *tileGen) zero(r reg.VecPhysical) {
 
 // loop runs over k, several steps at a time and then one by one.
 func (g *tileGen) loop() {
+	g.MOVQ(gp.row, gp.a0)
+	if g.rows > 3 {
+		g.LEAQ(Mem{Base: gp.row, Index: gp.lda, Scale: 2}, gp.a3)
+		g.ADDQ(gp.lda, gp.a3)
+	}
+	g.MOVQ(gp.b0, gp.b)
+	g.MOVQ(g.arg(argK), gp.k)
 	unroll := 2
 	if g.rows*g.vecs <= 8 {
 		unroll = 4
@@ -398,6 +398,9 @@ func (g *tileGen) steps(n int) {
 // prefetches reports whether the tile asks for the panel after its own. Tiles of few rows read as fast as the memory can
 // anyway, and lose.
 func (g *tileGen) prefetches() bool { return !g.strided && g.rows >= 4 && g.vecs == g.panelVecs }
+
+// keepsBlocks reports whether the number of blocks stays in memory, since the loop needs its register.
+func (g *tileGen) keepsBlocks() bool { return g.listed || g.prefetches() }
 
 // prefetch asks for lines of the panel after this one, into the second cache: for two steps, 2 lines where a vector is ymm, 4
 // where it is zmm. The first block of rows alone would wait for the memory; those after it find their panel in the caches and

@@ -70,6 +70,22 @@ func (g *listGen) begin(name, more string, doc ...string) {
 // at is the memory of the next elements of a row.
 func (g *listGen) at(row reg.GPPhysical) Mem { return Mem{Base: row, Index: listGP.k, Scale: 4} }
 
+// columns goes over all columns, lanes at a time, and then once over those that are left, if any.
+func (g *listGen) columns(lanes uint8, vector, tail func()) {
+	g.SUBQ(U8(lanes), listGP.left)
+	g.JLT(LabelRef("tail"))
+	g.Label("vector")
+	vector()
+	g.ADDQ(U8(lanes), listGP.k)
+	g.SUBQ(U8(lanes), listGP.left)
+	g.JGE(LabelRef("vector"))
+	g.Label("tail")
+	g.ADDQ(U8(lanes), listGP.left)
+	g.JZ(LabelRef("done"))
+	tail()
+	g.Label("done")
+}
+
 // wrote moves on behind the bits that are set.
 func (g *listGen) wrote() {
 	g.POPCNTL(listGP.bits.As32(), listGP.bits.As32())
@@ -125,26 +141,19 @@ func (g *listGen) avx512() {
 		g.KMOVW(reg.K2, listGP.bits.As32())
 		g.wrote()
 	}
-	g.SUBQ(U8(16), listGP.left)
-	g.JLT(LabelRef("tail"))
-	g.Label("vector")
-	for i, row := range listGP.rows {
-		g.VPANDD(g.at(row), abs, x[i])
-	}
-	rest()
-	g.VPADDD(step, at, at)
-	g.ADDQ(U8(16), listGP.k)
-	g.SUBQ(U8(16), listGP.left)
-	g.JGE(LabelRef("vector"))
-	g.Label("tail")
-	g.ADDQ(U8(16), listGP.left)
-	g.JZ(LabelRef("done"))
-	(&fewGen{Context: g.Context}).lowMask(listGP.left, reg.K1)
-	for i, row := range listGP.rows {
-		g.VPANDD_Z(g.at(row), abs, reg.K1, x[i])
-	}
-	rest()
-	g.Label("done")
+	g.columns(16, func() {
+		for i, row := range listGP.rows {
+			g.VPANDD(g.at(row), abs, x[i])
+		}
+		rest()
+		g.VPADDD(step, at, at)
+	}, func() {
+		(&fewGen{Context: g.Context}).lowMask(listGP.left, reg.K1)
+		for i, row := range listGP.rows {
+			g.VPANDD_Z(g.at(row), abs, reg.K1, x[i])
+		}
+		rest()
+	})
 	g.VEXTRACTI64X4(U8(1), least, t.AsY())
 	g.VPMINUD(t.AsY(), least.AsY(), least.AsY())
 	g.end(least, t)
@@ -180,27 +189,20 @@ func (g *listGen) avx2() {
 		g.VMOVDQU(t, Mem{Base: listGP.dst})
 		g.wrote()
 	}
-	g.SUBQ(U8(8), listGP.left)
-	g.JLT(LabelRef("tail"))
-	g.Label("vector")
-	for i, row := range listGP.rows {
-		g.VPAND(g.at(row), abs, x[i])
-	}
-	rest()
-	g.VPADDD(step, at, at)
-	g.ADDQ(U8(8), listGP.k)
-	g.SUBQ(U8(8), listGP.left)
-	g.JGE(LabelRef("vector"))
-	g.Label("tail")
-	g.ADDQ(U8(8), listGP.left)
-	g.JZ(LabelRef("done"))
-	g.Load(g.Param("lanes"), listGP.bits)
-	g.VMOVDQU(Mem{Base: listGP.bits}, t)
-	for i, row := range listGP.rows {
-		g.VMASKMOVPS(g.at(row), t, x[i])
-		g.VPAND(abs, x[i], x[i])
-	}
-	rest()
-	g.Label("done")
+	g.columns(8, func() {
+		for i, row := range listGP.rows {
+			g.VPAND(g.at(row), abs, x[i])
+		}
+		rest()
+		g.VPADDD(step, at, at)
+	}, func() {
+		g.Load(g.Param("lanes"), listGP.bits)
+		g.VMOVDQU(Mem{Base: listGP.bits}, t)
+		for i, row := range listGP.rows {
+			g.VMASKMOVPS(g.at(row), t, x[i])
+			g.VPAND(abs, x[i], x[i])
+		}
+		rest()
+	})
 	g.end(least, t)
 }

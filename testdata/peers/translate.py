@@ -218,7 +218,7 @@ def main():
     ap.add_argument('--rounds', type=int, default=5)
     ap.add_argument('--quick', action='store_true', help="take the engines' usual settings instead of looking for the best")
     ap.add_argument('--limit', type=int, help='sentences; all unless given')
-    ap.add_argument('--tensorflow-limit', type=int, default=1000, help='sentences of the rows beside TensorFlow, which is slow')
+    ap.add_argument('--tensorflow-limit', type=int, help='sentences of the rows beside TensorFlow, which is slow; all unless given')
     ap.add_argument('--heads', type=int, default=4)
     ap.add_argument('--layout', choices=ct2.LAYOUTS)
     ap.add_argument('--name', action='append', default=[], metavar='PART=NAME', help='as ct2.py takes it')
@@ -230,7 +230,7 @@ def main():
                     '--heads', str(a.heads), *(['--layout', a.layout] if a.layout else []), *(w for n in a.name for w in ('--name', n))],
                    check=True, stderr=subprocess.DEVNULL)
     print(f'\n{os.path.basename(data.graph)}, {os.path.basename(data.source)}; {engines.machine()}; median of {a.rounds} turns')
-    batched(data, graphs, a, limit, min(limit, a.tensorflow_limit))
+    batched(data, graphs, a, limit, min(limit, a.tensorflow_limit or limit))
     single(data, graphs, a, min(limit, SINGLE))
     start(data, graphs, a.rounds)
 
