@@ -67,25 +67,25 @@ func (p floatProduct) dims(c *call) (m, n int, err error) {
 	return x.Shape()[0], n, nil
 }
 
-func (p floatProduct) run(c *call, dst []float32, r rowRange, n int, ep kernels.Epilogue) error {
+func (p floatProduct) run(c *call, dst []float32, x leftRows, n int, ep kernels.Epilogue) error {
 	k := c.in(0).Shape()[1]
-	x := tensor.Data[float32](c.in(0))[r.from*k:]
+	a := elements[float32](x.mem)
 	switch {
 	case p.w != nil && p.sparse:
-		c.s.work.Float += c.kernels().MatMulF32Sparse(dst, r.every*n, x, r.every*k, r.count, p.w, ep, &c.s.scratch)
+		c.s.work.Float += c.kernels().MatMulF32Sparse(dst, n, a, k, x.count, p.w, ep, &c.s.scratch)
 		return nil
 	case p.w != nil:
-		c.count(r.count, n, k, false)
-		c.kernels().MatMulF32(dst, r.every*n, x, r.every*k, r.count, p.w, ep)
+		c.count(x.count, n, k, false)
+		c.kernels().MatMulF32(dst, n, a, k, x.count, p.w, ep)
 		return nil
 	}
-	c.count(r.count, n, k, false)
+	c.count(x.count, n, k, false)
 	ldb := n
 	if p.transposeB {
 		ldb = k
 	}
-	c.kernels().MatMulF32Strided(dst, r.every*n, x, r.every*k, tensor.Data[float32](c.in(1)), ldb, p.transposeB, r.count, n, k, &c.s.scratch)
-	finishRows(dst, r, n, ep)
+	c.kernels().MatMulF32Strided(dst, n, a, k, tensor.Data[float32](c.in(1)), ldb, p.transposeB, x.count, n, k, &c.s.scratch)
+	finishRows(dst, x.count, n, ep)
 	return nil
 }
 
@@ -99,9 +99,9 @@ func (p floatProduct) prepare(pk *packer, consts []*tensor.Tensor) (denseProduct
 }
 
 // finishRows applies an epilogue to a product that is stored already.
-func finishRows(dst []float32, r rowRange, n int, ep kernels.Epilogue) {
-	for i := range r.count {
-		row := dst[i*r.every*n:][:n]
+func finishRows(dst []float32, m, n int, ep kernels.Epilogue) {
+	for i := range m {
+		row := dst[i*n:][:n]
 		for j := range row {
 			y := row[j]
 			if ep.Bias != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/tfq8/tfq8/tensor"
 )
 
-// TestEqualRows multiplies rows of which some that follow each other are equal: the product is, bit by bit, that of each row alone,
-// and is computed once for each run as long as the runs of the product's operands have in common.
+// TestEqualRows multiplies rows of which some are equal: the product is, bit by bit, that of each row alone, and is computed once
+// for all that are equal in all of the product's operands, if the first two rows are equal.
 func TestEqualRows(t *testing.T) {
 	const products = `x = Placeholder[dtype=float]()
 r = Placeholder[dtype=float]()
@@ -34,10 +34,10 @@ both = AddV2(tanh, r)
 		{[]int{4, 4, 4}, []int{4, 4, 4}, 3, 3},
 		{[]int{12}, []int{4, 4, 4}, 1, 3},
 		{[]int{12}, []int{12}, 1, 1},
-		{[]int{4, 8}, []int{6, 6}, 3, 6},
-		{[]int{4, 4, 4}, []int{1, 11}, 3, 12},
+		{[]int{4, 8}, []int{6, 6}, 2, 3},
+		{[]int{4, 4, 4}, []int{1, 11}, 3, 4},
 		{[]int{1, 11}, []int{12}, 12, 12},
-		{[]int{3, 3, 4, 2}, []int{12}, 12, 12},
+		{[]int{2, 1, 7, 2}, []int{12}, 4, 4},
 		{[]int{1}, []int{1}, 1, 1},
 	} {
 		feeds := map[string]*tensor.Tensor{"x": runsOf(random, 3, c.x), "r": runsOf(random, 2, c.r)}
@@ -97,4 +97,50 @@ func mustRun(t *testing.T, s *runtime.Session, feeds map[string]*tensor.Tensor) 
 		t.Fatal(err)
 	}
 	return got
+}
+
+// TestEqualIDs multiplies rows that are looked up: those of one number are computed once, wherever they stand, until another product
+// has worked on them.
+func TestEqualIDs(t *testing.T) {
+	const products = `ids = Placeholder[dtype=int32]()
+table = Const[value=float 4x3 [1, 2, 3, -4, 5, 6, 7, -8, 9, 0.5, 0.25, -0.125]]()
+axis = Const[value=int32 0]()
+three = Const[value=float 3]()
+w = Const[value=float 3x3 [1, -2, 0.5, 4, 3, -1, 2, 2, -0.5]]()
+b = Const[value=float 3 [0.25, -1, 8]]()
+x = GatherV2(table, ids, axis)
+y = Mul(x, three)
+m = MatMul(y, w)
+z = BiasAdd(m, b)
+both = MatMul(z, w)
+sum = AddV2(both, y)
+`
+	random := rand.New(rand.NewPCG(5, 6))
+	for rows := 1; rows < 40; rows++ {
+		ids, seen := make([]int32, rows), map[int32]bool{}
+		for i := range ids {
+			ids[i] = random.Int32N(4)
+			seen[ids[i]] = true
+		}
+		feeds := map[string]*tensor.Tensor{"ids": tensor.FromSlice(tensor.Shape{rows}, ids)}
+		s := compileText(t, products, runtime.CompileOptions{Feeds: []string{"ids"}, Fetches: []string{"z"}}).NewSession()
+		got := mustRun(t, s, feeds)["z"]
+		if have := int(s.Work().Float) / 9; have != len(seen) {
+			t.Errorf("%v: %d rows were multiplied, want %d", ids, have, len(seen))
+		}
+		both := compileText(t, products, runtime.CompileOptions{Feeds: []string{"ids"}, Fetches: []string{"sum"}}).NewSession()
+		sum := mustRun(t, both, feeds)["sum"]
+		if have := int(both.Work().Float) / 9; (rows == 1 || ids[0] != ids[1]) && have != len(seen)+rows {
+			t.Errorf("%v: %d rows were multiplied in two products, want %d", ids, have, len(seen)+rows)
+		}
+		for i, id := range ids {
+			one := map[string]*tensor.Tensor{"ids": tensor.FromSlice(tensor.Shape{1}, []int32{id})}
+			if want := mustRun(t, s, one)["z"]; !bytes.Equal(row(got, i).Bytes(), want.Bytes()) {
+				t.Errorf("%v: row %d is %v, want %v", ids, i, tensor.Data[float32](row(got, i)), tensor.Data[float32](want))
+			}
+			if want := mustRun(t, both, one)["sum"]; !bytes.Equal(row(sum, i).Bytes(), want.Bytes()) {
+				t.Errorf("%v: row %d is %v, want %v", ids, i, tensor.Data[float32](row(sum, i)), tensor.Data[float32](want))
+			}
+		}
+	}
 }

@@ -17,14 +17,15 @@ type dense struct {
 	biasLast bool // the bias is along the last dimension of the reshaped product
 	relu     bool
 	act      activation // another one than relu, or nil
+	lookedUp bool       // rows of the left operand are likely to be equal
 }
 
 // denseProduct computes the [m, n] matrix that a dense step begins with.
 type denseProduct interface {
 	// dims returns the sizes of the product of this call.
 	dims(c *call) (m, n int, err error)
-	// run computes some rows of the product into dst, rows of n as far apart as those of the left operand, and applies ep.
-	run(c *call, dst []float32, r rowRange, n int, ep kernels.Epilogue) error
+	// run computes the product of some rows into dst, n elements each, and applies ep.
+	run(c *call, dst []float32, x leftRows, n int, ep kernels.Epilogue) error
 	// prepare returns the product with its constant inputs laid out for the kernels, and the bits of the inputs that it then no
 	// longer reads; nil where too little is constant.
 	prepare(p *packer, consts []*tensor.Tensor) (ready denseProduct, packed uint64)
@@ -119,6 +120,7 @@ func (f *fusion) denseWith(n, cur *graphdef.Node, residual graphdef.Output) *fus
 	if d.reshape >= 0 {
 		st.dims = []int{d.reshape}
 	}
+	d.lookedUp = lookedUp(st.inputs[0])
 	st.eval = d.eval
 	if a := cur.AttrReader(); !a.Has("transpose_a") || !a.Bool("transpose_a") {
 		st.rows = d.rowRule()

@@ -230,17 +230,16 @@ func (p quantizedProduct) dims(c *call) (m, n int, err error) {
 	return x.Shape()[0], p.w.N, nil
 }
 
-func (p quantizedProduct) run(c *call, dst []float32, r rowRange, n int, ep kernels.Epilogue) error {
-	x := c.in(0)
+func (p quantizedProduct) run(c *call, dst []float32, x leftRows, n int, ep kernels.Epilogue) error {
 	k, codes := p.w.K, &c.s.codes
-	c.count(r.count, n, k, true)
+	c.count(x.count, n, k, true)
 	switch {
 	case p.quantize != nil:
-		c.kernels().Quantize(codes, tensor.Data[float32](x)[r.from*k:], r.count, k, r.every*k, *p.quantize)
+		c.kernels().Quantize(codes, elements[float32](x.mem), x.count, k, k, *p.quantize)
 	case p.unsigned:
-		c.kernels().LoadU8(codes, tensor.Data[uint8](x)[r.from*k:], r.count, k, r.every*k, 0)
+		c.kernels().LoadU8(codes, x.mem, x.count, k, k, 0)
 	default:
-		c.kernels().LoadS8(codes, tensor.Data[int8](x)[r.from*k:], r.count, k, r.every*k)
+		c.kernels().LoadS8(codes, elements[int8](x.mem), x.count, k, k)
 	}
 	if p.bias != nil {
 		ep.Bias = p.bias
@@ -248,6 +247,6 @@ func (p quantizedProduct) run(c *call, dst []float32, r rowRange, n int, ep kern
 	if p.relu {
 		ep.Act = kernels.ActRelu
 	}
-	c.kernels().MatMulInt8(dst, r.every*n, codes, p.w, p.scale, ep)
+	c.kernels().MatMulInt8(dst, n, codes, p.w, p.scale, ep)
 	return nil
 }

@@ -36,7 +36,8 @@ type Session struct {
 	transposed []float32 // scratch of products whose left operand is read transposed
 	topk       kernels.TopKScratch
 	codes      kernels.Codes
-	product    []float32   // scratch of products that are not stored as they are
+	product    []float32 // scratch of products that are not stored as they are
+	equal      equalRows
 	caches     []*rowCache // not in use
 	lists      []float32   // scratch of attention over a rowCache
 	parents    []int32
