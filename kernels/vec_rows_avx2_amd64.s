@@ -1169,11 +1169,12 @@ done12:
 	RET
 
 // func sumExpAVX2(x *float32, n int, top float32) float32
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·sumExpAVX2(SB), NOSPLIT, $0-28
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
 	VBROADCASTSS top+16(FP), Y0
+	LEAQ         (AX)(CX*4), DX
 	VMOVAPS      number4b40007f<>+0(SB), Y1
 	VMOVAPS      number3fb8aa3b<>+0(SB), Y2
 	VMOVAPS      number3f800000<>+0(SB), Y3
@@ -1181,12 +1182,13 @@ TEXT ·sumExpAVX2(SB), NOSPLIT, $0-28
 	VXORPS       Y5, Y5, Y5
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
-	XORQ         DX, DX
+	XORQ         BX, BX
 	SUBQ         $0x00000020, CX
 	JL           end3
 
 loop2:
-	VMOVUPS     (AX)(DX*1), Y8
+	PREFETCHT1  (DX)(BX*1)
+	VMOVUPS     (AX)(BX*1), Y8
 	VSUBPS      Y0, Y8, Y8
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y2, Y8, Y9
@@ -1207,7 +1209,7 @@ loop2:
 	VANDNPS     Y9, Y8, Y9
 	VXORPS      Y8, Y8, Y8
 	VADDPS      Y9, Y4, Y4
-	VMOVUPS     32(AX)(DX*1), Y8
+	VMOVUPS     32(AX)(BX*1), Y8
 	VSUBPS      Y0, Y8, Y8
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y2, Y8, Y9
@@ -1228,7 +1230,8 @@ loop2:
 	VANDNPS     Y9, Y8, Y9
 	VXORPS      Y8, Y8, Y8
 	VADDPS      Y9, Y5, Y5
-	VMOVUPS     64(AX)(DX*1), Y8
+	PREFETCHT1  64(DX)(BX*1)
+	VMOVUPS     64(AX)(BX*1), Y8
 	VSUBPS      Y0, Y8, Y8
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y2, Y8, Y9
@@ -1249,7 +1252,7 @@ loop2:
 	VANDNPS     Y9, Y8, Y9
 	VXORPS      Y8, Y8, Y8
 	VADDPS      Y9, Y6, Y6
-	VMOVUPS     96(AX)(DX*1), Y8
+	VMOVUPS     96(AX)(BX*1), Y8
 	VSUBPS      Y0, Y8, Y8
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y2, Y8, Y9
@@ -1270,7 +1273,7 @@ loop2:
 	VANDNPS     Y9, Y8, Y9
 	VXORPS      Y8, Y8, Y8
 	VADDPS      Y9, Y7, Y7
-	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
 	SUBQ        $0x00000020, CX
 	JGE         loop2
 
@@ -1280,7 +1283,7 @@ end3:
 	JL   end5
 
 loop4:
-	VMOVUPS     (AX)(DX*1), Y8
+	VMOVUPS     (AX)(BX*1), Y8
 	VSUBPS      Y0, Y8, Y8
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y2, Y8, Y9
@@ -1306,18 +1309,18 @@ loop4:
 	VMOVAPS     Y6, Y5
 	VMOVAPS     Y7, Y6
 	VMOVAPS     Y8, Y7
-	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
 	SUBQ        $0x00000008, CX
 	JGE         loop4
 
 end5:
 	ADDQ        $0x00000008, CX
 	JZ          done1
-	MOVQ        CX, BX
+	MOVQ        CX, DX
 	LEAQ        tails<>+32(SB), CX
-	NEGQ        BX
-	VMOVUPS     (CX)(BX*4), Y8
-	VMASKMOVPS  (AX)(DX*1), Y8, Y9
+	NEGQ        DX
+	VMOVUPS     (CX)(DX*4), Y8
+	VMASKMOVPS  (AX)(BX*1), Y8, Y9
 	VSUBPS      Y0, Y9, Y0
 	VMOVUPS     Y1, Y9
 	VFMADD231PS Y2, Y0, Y9

@@ -19,7 +19,7 @@ func softmaxScaledAVX512(dst *float32, x *float32, mask *float32, rows int, cols
 //go:noescape
 func softmaxMaskedAVX512(dst *float32, x *float32, mask *float32, rows int, cols int, ldmask int, scale float32)
 
-// sumExpAVX512 sums exp(x-top) of n > 0 values.
+// sumExpAVX512 sums exp(x-top) of n > 0 values and prefetches n more, which are the next row of a matrix.
 //
 //go:noescape
 func sumExpAVX512(x *float32, n int, top float32) float32

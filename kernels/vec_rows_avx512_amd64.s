@@ -910,11 +910,12 @@ done12:
 	RET
 
 // func sumExpAVX512(x *float32, n int, top float32) float32
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·sumExpAVX512(SB), NOSPLIT, $0-28
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
 	VBROADCASTSS top+16(FP), Z0
+	LEAQ         (AX)(CX*4), DX
 	VBROADCASTSS number4b40007f<>+0(SB), Z1
 	VBROADCASTSS number3fb8aa3b<>+0(SB), Z2
 	VBROADCASTSS number3f800000<>+0(SB), Z3
@@ -929,12 +930,13 @@ TEXT ·sumExpAVX512(SB), NOSPLIT, $0-28
 	VBROADCASTSS numberff800000<>+0(SB), Z12
 	VPXORD       Z13, Z13, Z13
 	VPXORD       Z14, Z14, Z14
-	XORQ         DX, DX
+	XORQ         BX, BX
 	SUBQ         $0x00000020, CX
 	JL           end3
 
 loop2:
-	VMOVUPS     (AX)(DX*1), Z12
+	PREFETCHT1  (DX)(BX*1)
+	VMOVUPS     (AX)(BX*1), Z12
 	VSUBPS      Z0, Z12, Z12
 	VMOVUPS     Z1, Z19
 	VFMADD231PS Z2, Z12, Z19
@@ -954,7 +956,8 @@ loop2:
 	VMULPS.Z    Z19, Z20, K1, Z12
 	VPXORD      Z15, Z15, Z15
 	VADDPS      Z12, Z13, Z13
-	VMOVUPS     64(AX)(DX*1), Z12
+	PREFETCHT1  64(DX)(BX*1)
+	VMOVUPS     64(AX)(BX*1), Z12
 	VSUBPS      Z0, Z12, Z12
 	VMOVUPS     Z1, Z19
 	VFMADD231PS Z2, Z12, Z19
@@ -974,7 +977,7 @@ loop2:
 	VMULPS.Z    Z19, Z20, K1, Z12
 	VPXORD      Z16, Z16, Z16
 	VADDPS      Z12, Z14, Z14
-	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
 	SUBQ        $0x00000020, CX
 	JGE         loop2
 
@@ -984,7 +987,7 @@ end3:
 	JL   end5
 
 loop4:
-	VMOVUPS     (AX)(DX*1), Z12
+	VMOVUPS     (AX)(BX*1), Z12
 	VSUBPS      Z0, Z12, Z12
 	VMOVUPS     Z1, Z15
 	VFMADD231PS Z2, Z12, Z15
@@ -1007,17 +1010,17 @@ loop4:
 	VMOVUPS     Z13, Z12
 	VMOVAPS     Z14, Z13
 	VMOVAPS     Z12, Z14
-	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
 	SUBQ        $0x00000010, CX
 	JGE         loop4
 
 end5:
 	ADDQ        $0x00000010, CX
 	JZ          done1
-	MOVQ        $-1, BX
-	BZHIQ       CX, BX, BX
-	KMOVW       BX, K1
-	VMOVUPS.Z   (AX)(DX*1), K1, Z12
+	MOVQ        $-1, DX
+	BZHIQ       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (AX)(BX*1), K1, Z12
 	VSUBPS      Z0, Z12, Z0
 	VMOVUPS     Z1, Z12
 	VFMADD231PS Z2, Z0, Z12

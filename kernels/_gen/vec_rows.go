@@ -125,11 +125,17 @@ func (v *vec) softmax(name string, scaled, masked bool) {
 }
 
 func (v *vec) sumExp() {
-	v.begin("sumExp", "func(x *float32, n int, top float32) float32", "sums exp(x-top) of n > 0 values.")
+	v.begin("sumExp", "func(x *float32, n int, top float32) float32", "sums exp(x-top) of n > 0 values and prefetches n more, which are the next row of a matrix.")
 	x, n, top := v.pointer("x"), v.pointer("n"), v.scalar("top")
+	next := v.GP64()
+	v.LEAQ(Mem{Base: x, Index: n, Scale: 4}, next)
 	v.hoistExp()
 	acc := v.lanes32()
+	const line = 64
 	v.accumulate(n, acc, func(p part, acc reg.VecVirtual) {
+		if !p.alone && p.j*int(v.width)%line == 0 {
+			v.PREFETCHT1(v.at(p, next))
+		}
 		y := v.expBelow(v.sub(v.loadPart(p, x), top))
 		v.VADDPS(v.only(p, y, v.zero()), acc, acc)
 	})
