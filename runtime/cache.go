@@ -24,8 +24,10 @@ type rowCache struct {
 	// wild is set once a value came in that is not finite: 0 times such a value is not 0.
 	wild bool
 
-	old  []int32 // scratch of reorder
-	live []int32
+	parents []int32 // what each row was before a reorder that is to be done yet, none if there is none
+	former  int     // rows of a group then
+	old     []int32 // scratch of settle
+	live    []int32
 }
 
 // cacheDims are the dimensions of what a rowCache holds: elements in the order [rows, heads, time, depth] or, with timeFirst,
@@ -96,6 +98,7 @@ func (h *rowCache) load(a *arena, dtype tensor.DType, mem []byte, d cacheDims, b
 
 // extend appends the elements mem, steps along time.
 func (h *rowCache) extend(a *arena, mem []byte, steps int) error {
+	h.settle()
 	if err := h.reserve(a, steps); err != nil {
 		return err
 	}
@@ -133,7 +136,7 @@ func (h *rowCache) reserve(a *arena, steps int) error {
 		most = max(most, int(n))
 	}
 	if need := most + steps*h.beams; h.buf == nil || need > h.room {
-		if err := h.grow(a, max(need, 2*h.room, 8*h.beams)); err != nil {
+		if err := h.grow(a, max(need, 2*h.room, 12*h.beams)); err != nil {
 			return err
 		}
 	}
@@ -175,28 +178,38 @@ func (h *rowCache) grow(a *arena, room int) error {
 	return nil
 }
 
-// reorder gives each group beams rows: row i becomes what row parents[i] was. All parents lie in the group of their row.
+// reorder gives each group beams rows: row i becomes what row parents[i] was. All parents lie in the group of their row. The
+// entries move when they are needed next: just before they are extended, products have asked for them.
 func (h *rowCache) reorder(parents []int32, beams int) {
-	before, groups := h.beams, h.groups()
-	h.old = append(h.old[:0], h.lists[:h.rows*h.listRoom]...)
-	h.rows, h.beams = groups*beams, beams
+	h.settle()
+	h.parents, h.former = append(h.parents[:0], parents...), h.beams
+	h.rows, h.beams = h.groups()*beams, beams
+	h.note(uint64(beams))
+	for _, p := range parents {
+		h.note(uint64(p))
+	}
+}
+
+// settle does what reorder put off. Whatever reads or changes lists or entries calls it first.
+func (h *rowCache) settle() {
+	if len(h.parents) == 0 {
+		return
+	}
+	h.old = append(h.old[:0], h.lists[:h.groups()*h.former*h.listRoom]...)
 	if need := h.rows * h.listRoom; need > len(h.lists) {
 		h.lists = make([]int32, need)
 	}
-	for g := range groups {
-		own := parents[g*beams:][:beams]
-		moved := before != beams
+	for g := range h.groups() {
+		own := h.parents[g*h.beams:][:h.beams]
+		moved := h.former != h.beams
 		for b, p := range own {
-			moved = moved || int(p) != g*beams+b
+			moved = moved || int(p) != g*h.beams+b
 		}
 		if moved {
 			h.reorderGroup(g, own)
 		}
 	}
-	h.note(uint64(beams))
-	for _, p := range parents {
-		h.note(uint64(p))
-	}
+	h.parents = h.parents[:0]
 }
 
 // reorderGroup makes the lists of a group those that its parents had in h.old, and closes the gaps between its entries.
@@ -258,6 +271,7 @@ func (h *rowCache) next(e, n, kept int) int {
 
 // store writes the elements to dst, in order.
 func (h *rowCache) store(dst []byte) {
+	h.settle()
 	w := h.width()
 	for row := range h.rows {
 		list := h.list(row)
@@ -290,6 +304,7 @@ func (h *rowCache) regroup(a *arena, beams int) error {
 
 // part splits the single head of h into several.
 func (h *rowCache) part(a *arena, heads int) error {
+	h.settle()
 	groups, room, all := h.groups(), h.room, h.width()
 	buf, err := a.get(groups * room * all)
 	if err != nil {
@@ -314,7 +329,7 @@ func (h *rowCache) free(a *arena) {
 	if h.buf != nil {
 		a.release(h.buf)
 	}
-	h.buf, h.room = nil, 0
+	h.buf, h.room, h.parents = nil, 0, h.parents[:0]
 }
 
 func growInts(buf []int32, n int) []int32 {

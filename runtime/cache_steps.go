@@ -212,6 +212,7 @@ func (h *rowCache) seen(a *arena, shape tensor.Shape, split bool) bool {
 	if !ok || len(shape) != 4 || d.rows != h.rows || d.time != h.time || d.timeFirst != h.timeFirst || d.heads*d.depth != h.heads*h.depth {
 		return false
 	}
+	h.settle()
 	return d.heads == h.heads || h.heads == 1 && h.part(a, d.heads) == nil
 }
 

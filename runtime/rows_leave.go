@@ -377,7 +377,10 @@ func (s *Session) closeUp(slot int32, order []int, moved *[]*rowCache) error {
 // keep leaves those of n rows in the cache that order names, each at its new place.
 func (h *rowCache) keep(order []int, n int) {
 	groups := h.groups() / n // of a row
-	w := h.width()
+	w, listed := h.width(), h.beams
+	if len(h.parents) > 0 {
+		listed = h.former
+	}
 	for to, from := range order {
 		h.note(uint64(from))
 		if to == from {
@@ -389,9 +392,14 @@ func (h *rowCache) keep(order []int, n int) {
 				copy(h.buf.mem[(dst*h.heads+head)*h.room*w:], h.buf.mem[(src*h.heads+head)*h.room*w:][:int(h.used[src])*w])
 			}
 			h.used[dst] = h.used[src]
-			copy(h.lists[dst*h.beams*h.listRoom:], h.lists[src*h.beams*h.listRoom:][:h.beams*h.listRoom])
+			copy(h.lists[dst*listed*h.listRoom:], h.lists[src*listed*h.listRoom:][:listed*h.listRoom])
+			if len(h.parents) > 0 {
+				for b := range h.beams {
+					h.parents[dst*h.beams+b] = h.parents[src*h.beams+b] + int32((dst-src)*listed)
+				}
+			}
 		}
 	}
 	h.rows = h.rows / n * len(order)
-	h.used = h.used[:h.groups()]
+	h.used, h.parents = h.used[:h.groups()], h.parents[:min(len(h.parents), h.rows)]
 }
