@@ -26,7 +26,11 @@ func (e appendCache) eval(c *call) error {
 		h = c.s.newCache()
 		h.refs++
 		defer c.s.unrefCache(h)
-		if err := h.load(&c.s.arena, cur.t.DType(), cur.t.Bytes(), d, 1); err != nil {
+		beams := 1
+		if b := c.s.beams; b > 0 && d.rows%b == 0 {
+			beams = b
+		}
+		if err := h.load(&c.s.arena, cur.t.DType(), cur.t.Bytes(), d, beams); err != nil {
 			return err
 		}
 		e.watch(c, h, &cur.t)
@@ -232,6 +236,7 @@ func (e pickCache) eval(c *call) error {
 			if err := h.regroup(&c.s.arena, before); err != nil {
 				return err
 			}
+			c.s.beams = before
 		}
 		if before > 0 {
 			h.reorder(c.s.parents, after)

@@ -39,6 +39,7 @@ type Session struct {
 	product    []float32 // scratch of products that are not stored as they are
 	equal      equalRows
 	caches     []*rowCache // not in use
+	beams      int         // rows of a group of the last cache that was found to have some: the next one likely has as many
 	lists      []float32   // scratch of attention over a rowCache
 	parents    []int32
 	maskRow    []float32 // scratch of attention: a mask of one number, repeated
