@@ -64,7 +64,9 @@ func (c *call) lookAhead() {
 		size, every := len(mem), len(mem)
 		if v.rep.times > 1 && v.rep.chunk > 0 { // attention reads the first of what repeats
 			size = v.rep.chunk * v.t.DType().Size()
-			every = size * v.rep.times
+			if every = size * v.rep.times; v.rep.folded {
+				every = size
+			}
 		}
 		for at := 0; at < len(mem); at += every {
 			ahead.Add(mem[at:min(at+size, len(mem))])

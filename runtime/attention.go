@@ -101,19 +101,24 @@ func (a *attention) eval(c *call) error {
 	}
 	m, t := q.rows, k.rows
 	var mask maskRow
+	whole := true
 	if a.masked {
-		var whole bool
-		if mask, whole = c.s.newMaskRow(c.in(3), batch, m, t); !whole || v.rows != t {
-			return a.general(c, &q, &k, &v)
+		mask, whole = c.s.newMaskRow(c.in(3), batch, m, t)
+	}
+	if f, ok := a.fold(c, &q, &k, &v, &mask); ok && whole && v.rows == t {
+		return f.run(c)
+	}
+	for _, i := range []int{1, 2} {
+		if err := c.s.unfold(&c.s.values[c.st.in[i]]); err != nil {
+			return err
 		}
+	}
+	if !whole || v.rows != t {
+		return a.general(c, &q, &k, &v)
 	}
 	var out heads
 	if err := a.alloc(c, &out, batch, m, v.depth); err != nil || out.t.Len() == 0 {
 		return err
-	}
-	if f, ok := a.fold(c, &q, &k, &v, &out, &mask); ok {
-		f.run(c)
-		return nil
 	}
 	c.s.product = growFloats(c.s.product, m*t)
 	scores, dst := c.s.product, tensor.Data[float32](out.t)
@@ -250,15 +255,17 @@ func floatBytes(f []float32) []byte {
 // foldedBeams is attention of one query a row over keys and values that are the same for the beams of a sentence: the beams'
 // queries become the rows of one product.
 type foldedBeams struct {
-	a            *attention
-	q, k, v, out *heads
-	mask         *maskRow
-	beams        int
-	maskStride   int // elements from a row's mask to the next row's
+	a          *attention
+	q, k, v    *heads
+	mask       *maskRow
+	beams      int
+	maskStride int // elements from a row's mask to the next row's
+	stepK      int // matrices of keys, and of values, from a sentence to the next
+	stepV      int
 }
 
 // fold reports whether the keys and values of this call repeat for groups of rows.
-func (a *attention) fold(c *call, q, k, v, out *heads, mask *maskRow) (f foldedBeams, ok bool) {
+func (a *attention) fold(c *call, q, k, v *heads, mask *maskRow) (f foldedBeams, ok bool) {
 	r, rv := c.repeatOf(1), c.repeatOf(2)
 	if r.times < 2 || r.times != rv.times || q.rows != 1 || len(q.batch) != 2 || q.batch[0]%r.times != 0 {
 		return f, false
@@ -266,7 +273,14 @@ func (a *attention) fold(c *call, q, k, v, out *heads, mask *maskRow) (f foldedB
 	if !q.batch.Equal(k.batch) || !q.batch.Equal(v.batch) || r.chunk != k.batch[1]*k.rows*k.depth || rv.chunk != v.batch[1]*v.rows*v.depth {
 		return f, false
 	}
-	f = foldedBeams{a: a, q: q, k: k, v: v, out: out, mask: mask, beams: r.times}
+	f = foldedBeams{a: a, q: q, k: k, v: v, mask: mask, beams: r.times}
+	f.stepK, f.stepV = f.beams*q.batch[1], f.beams*q.batch[1]
+	if r.folded {
+		f.stepK = q.batch[1]
+	}
+	if rv.folded {
+		f.stepV = q.batch[1]
+	}
 	if a.masked && !mask.whole {
 		if mask.rows != 1 || len(mask.lead) != 2 || mask.lead[0] != q.batch[0] || mask.lead[1] != 1 {
 			return f, false
@@ -277,24 +291,30 @@ func (a *attention) fold(c *call, q, k, v, out *heads, mask *maskRow) (f foldedB
 }
 
 // run computes the rows of each sentence and head together.
-func (f *foldedBeams) run(c *call) {
+func (f *foldedBeams) run(c *call) error {
+	var out heads
+	if err := f.a.alloc(c, &out, f.q.batch, f.q.rows, f.v.depth); err != nil || out.t.Len() == 0 {
+		return err
+	}
 	t, n := f.k.rows, f.q.batch[1]
 	c.s.product = growFloats(c.s.product, f.beams*t)
-	scores, dst := c.s.product, tensor.Data[float32](f.out.t)
+	scores, dst := c.s.product, tensor.Data[float32](out.t)
 	var mask []float32
-	for row := 0; row < f.q.batch[0]; row += f.beams {
+	for s := range f.q.batch[0] / f.beams {
+		row := s * f.beams
 		if f.a.masked {
 			mask = f.mask.data[row*f.maskStride:]
 		}
 		for h := range n {
 			at := row*n + h
-			f.a.score(c, scores, f.q.t, f.q.at(at), n*f.q.depth, f.k.bytes(at), f.k.ld, f.beams, f.q.depth, t)
+			f.a.score(c, scores, f.q.t, f.q.at(at), n*f.q.depth, f.k.bytes(s*f.stepK+h), f.k.ld, f.beams, f.q.depth, t)
 			if t > 0 {
 				f.a.softmax(c, scores, f.beams, t, mask, f.maskStride)
 			}
-			f.a.weigh(c, dst[f.out.at(at):], n*f.out.depth, scores, f.v.bytes(at), f.v.ld, f.beams, t, f.v.depth)
+			f.a.weigh(c, dst[out.at(at):], n*out.depth, scores, f.v.bytes(s*f.stepV+h), f.v.ld, f.beams, t, f.v.depth)
 		}
 	}
+	return nil
 }
 
 // maskRow finds the rows of a mask that is broadcast over the scores of a batch.

@@ -149,6 +149,7 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 		keep[f.slot] = true
 	}
 	c.setLifetimes([]*block{p.root}, keep, nil)
+	foldRepeats(p)
 	eachBlock(p.root, lookAhead)
 	c.layOut(p)
 	c.findLeavers(p)

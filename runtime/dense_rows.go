@@ -7,39 +7,60 @@ import (
 
 	"github.com/tfq8/tfq8/graphdef"
 	"github.com/tfq8/tfq8/kernels"
+	"github.com/tfq8/tfq8/tensor"
 )
 
-// runOnce computes the product of rows that repeat once, and copies it.
-func (d dense) runOnce(c *call, dst []float32, m, n int, ep kernels.Epilogue) error {
-	r := c.repeatOf(0)
+// runOnce computes the product of rows that repeat once. It copies it, unless the step may fold its output.
+func (d dense) runOnce(c *call, shape tensor.Shape, m, n int, ep kernels.Epilogue) error {
+	x, r := &c.s.values[c.st.in[0]], c.repeatOf(0)
 	k := 0
 	if m > 0 {
-		k = c.in(0).Len() / m
+		k = x.t.Shape().Elements() / m
 	}
-	if r.times < 2 || k == 0 || r.chunk%k != 0 || m%(r.chunk/k*r.times) != 0 {
-		return d.rows(c, dst, 0, m, n, ep)
-	}
-	rows := r.chunk / k
-	for at := 0; at < m; at += rows * r.times {
-		first := dst[at*n:][:rows*n]
-		if err := d.rows(c, first, at, rows, n, ep); err != nil {
+	if r.times < 2 || k == 0 || n == 0 || r.chunk%k != 0 || m%(r.chunk/k*r.times) != 0 {
+		if err := c.s.unfold(x); err != nil {
 			return err
 		}
-		for i := 1; i < r.times; i++ {
-			copy(dst[(at+i*rows)*n:][:rows*n], first)
+		t, err := c.alloc(0, tensor.Float32, shape)
+		if err != nil {
+			return err
+		}
+		return d.rows(c, tensor.Data[float32](t), 0, m, n, ep)
+	}
+	rows := r.chunk / k
+	out := repeat{times: r.times, chunk: rows * n}
+	out.folded = c.st.folds
+	t, err := c.allocRepeated(0, tensor.Float32, shape, out)
+	if err != nil {
+		return err
+	}
+	dst := tensor.Data[float32](t)
+	if r.folded && out.folded {
+		return d.rows(c, dst, 0, m/r.times, n, ep)
+	}
+	for from, to := 0, 0; to < len(dst); {
+		first := dst[to:][:rows*n]
+		if err := d.rows(c, first, from, rows, n, ep); err != nil {
+			return err
+		}
+		from, to = from+rows, to+rows*n
+		if !r.folded {
+			from += (r.times - 1) * rows
+		}
+		for i := 1; i < r.times && !out.folded; i++ {
+			to += copy(dst[to:], first)
 		}
 	}
-	c.setRepeat(0, repeat{r.times, rows * n})
 	return nil
 }
 
-// multiply computes rows from, …, from+m-1 of the product into dst and applies ep. Of rows that are equal, as those of all beams
+// multiply computes rows from, …, from+m-1, as the memory of the left operand holds them, of the product into dst and applies ep. Of rows that are equal, as those of all beams
 // are until a search has chosen its first tokens, and those of one word in one place before they have met other words, the first
 // is computed and then copied: what a row gives depends on nothing else.
 func (d dense) multiply(c *call, dst []float32, from, m, n int, ep kernels.Epilogue) error {
 	x := leftRows{m, nil}
 	if t := c.in(0); m > 0 {
-		row := len(t.Bytes()) / t.Shape()[0]
+		row := t.Shape().Elements() / t.Shape()[0] * t.DType().Size()
 		x.mem = t.Bytes()[from*row:][:m*row]
 		if e := &c.s.equal; e.find(x.mem, row, m, ep, n, d.lookedUp) {
 			x, ep = e.first(x.mem, row, ep, n)

@@ -27,6 +27,7 @@ type fusedStep struct {
 	eval       evalFunc
 	specialize specializer
 	attention  *attention // what eval computes, if it is that
+	dense      bool       // eval is that of dense
 	rows       rowRule    // nil: rows are mixed
 	dims       []int      // inputs that eval reads by call.ints
 }
@@ -225,7 +226,7 @@ func isFloat(n *graphdef.Node) bool {
 
 // emitFused appends the step that stands for n and the nodes before it.
 func (sc *scope) emitFused(n *graphdef.Node, f *fusedStep, b *block) error {
-	st := step{name: n.Name(), op: f.op, eval: f.eval, specialize: f.specialize, attention: f.attention, rows: f.rows, dimsIn: f.dims}
+	st := step{name: n.Name(), op: f.op, eval: f.eval, specialize: f.specialize, attention: f.attention, dense: f.dense, rows: f.rows, dimsIn: f.dims}
 	for _, in := range f.inputs {
 		slot, err := sc.slot(in, n)
 		if err != nil {

@@ -55,7 +55,7 @@ func fuseDense(f *fusion, n *graphdef.Node) *fusedStep {
 
 // denseWith matches the pattern ending in n, from cur down; cur is n, or what n adds the residual to.
 func (f *fusion) denseWith(n, cur *graphdef.Node, residual graphdef.Output) *fusedStep {
-	st := &fusedStep{op: "MatMul"}
+	st := &fusedStep{op: "MatMul", dense: true}
 	d := dense{reshape: -1, residual: -1, bias: -1}
 	var bias, shape graphdef.Output
 	if cur != n {
@@ -269,11 +269,10 @@ func (d dense) eval(c *call) error {
 		}
 	}
 	if d.residual < 0 {
-		t, err := c.alloc(0, tensor.Float32, shape)
-		if err != nil {
-			return err
-		}
-		return d.runOnce(c, tensor.Data[float32](t), m, n, ep)
+		return d.runOnce(c, shape, m, n, ep)
+	}
+	if err := c.s.unfold(&c.s.values[c.st.in[0]]); err != nil {
+		return err
 	}
 	r := c.in(d.residual)
 	if !r.Shape().Equal(shape) {
@@ -322,6 +321,9 @@ func (d dense) rows(c *call, dst []float32, from, m, n int, ep kernels.Epilogue)
 
 // biasApart is eval for a bias that does not go along the rows of the product.
 func (d dense) biasApart(c *call, shape tensor.Shape, m, n int, bias []float32) error {
+	if err := c.s.unfold(&c.s.values[c.st.in[0]]); err != nil {
+		return err
+	}
 	c.s.product = growFloats(c.s.product, m*n)
 	y := c.s.product
 	if err := d.multiply(c, y, 0, m, n, kernels.Epilogue{}); err != nil {

@@ -73,11 +73,12 @@ func reshapeOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 	return func(c *call) error {
 		x := c.in(0)
 		var dims [8]int
-		shape, err := c.reshapeTo(dims[:0], x.Len(), 1)
+		n := x.Shape().Elements()
+		shape, err := c.reshapeTo(dims[:0], n, 1)
 		if err != nil {
 			return err
 		}
-		if x.Len() == 0 {
+		if n == 0 {
 			if err := c.s.arena.allowEmpty(shape); err != nil {
 				return err
 			}

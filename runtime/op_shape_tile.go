@@ -23,7 +23,7 @@ func tileOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 		if len(times) != len(s) {
 			return fmt.Errorf("multiples has %d elements, want the rank %d of input %v", len(times), len(s), s.Clone())
 		}
-		shape := append(shapeBuf[:0], s...)
+		shape := append(tensor.Shape(shapeBuf[:0]), s...)
 		for i, m := range times {
 			if m < 0 {
 				return fmt.Errorf("multiples[%d] is %d, want 0 or more", i, m)
@@ -32,6 +32,16 @@ func tileOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 				return fmt.Errorf("multiples[%d] is %d: too many elements for dimension %v", i, m, s[i])
 			}
 			shape[i] *= m
+		}
+		r := tileRepeat(s, times)
+		if c.st.folds && r.times > 1 && x.Len() > 0 && x.DType().Size() > 0 {
+			if _, err := shape.CheckedElements(); err != nil {
+				return err
+			}
+			c.view(0, 0, x.DType(), shape)
+			r.folded = true
+			c.setRepeat(0, r)
+			return nil
 		}
 		// Each dimension becomes two: the repetitions, which stay in place in the source, and itself.
 		l := c.newLayout()
@@ -46,7 +56,7 @@ func tileOp(*graphdef.Node, *kernels.Set) (evalFunc, error) {
 		if err := moveTo(c, x, shape, l); err != nil {
 			return err
 		}
-		c.setRepeat(0, tileRepeat(s, times))
+		c.setRepeat(0, r)
 		return nil
 	}, nil
 }
@@ -69,7 +79,7 @@ func tileRepeat(s tensor.Shape, times []int) repeat {
 	if at < 0 || times[at] < 2 {
 		return repeat{}
 	}
-	return repeat{times[at], chunk}
+	return repeat{times: times[at], chunk: chunk}
 }
 
 // broadcastToOp stretches dimensions of 1, and adds dimensions before the first, to reach the shape of input 1.

@@ -81,6 +81,8 @@ type step struct {
 
 	ahead      []int32     // slots that later steps read, and this one, a product, asks for
 	attention  *attention  // what eval computes, if it is that
+	dense      bool        // eval is that of dense
+	folds      bool        // if the output repeats, eval may fold it
 	specialize specializer // nil: nothing to prepare once constants are known
 	rows       rowRule     // nil: rows are mixed, unless nothing depends on them
 	shape      shapeRule   // nil: none

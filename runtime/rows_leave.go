@@ -197,6 +197,8 @@ func (s *Session) splits(slot int32) bool {
 	switch {
 	case v.dead:
 		return false
+	case v.rep.folded && (f.kind != formRows || f.axis > 0 || v.rep.within(v.t.Shape().Elements()/len(s.rows.rows)) == repeat{}):
+		return s.unfold(v) == nil && s.splits(slot)
 	case f.kind == formFixed:
 		return v.cache == nil
 	case v.cache != nil:
@@ -283,6 +285,9 @@ func (s *Session) gatherRows(b *Session, d, v *value, f rowForm, rows []int) err
 		shape[f.axis] = shape[f.axis] / n * len(rows)
 	}
 	size := v.t.DType().Size() * tensor.Shape(shape).Elements()
+	if v.rep.folded {
+		inner, size = inner/v.rep.times, size/v.rep.times
+	}
 	buf, err := b.arena.get(size)
 	if err != nil {
 		return err
@@ -302,7 +307,10 @@ func (s *Session) gatherRows(b *Session, d, v *value, f rowForm, rows []int) err
 			}
 		}
 	}
-	rep, dtype := v.rep.within(inner/v.t.DType().Size()), v.t.DType()
+	rep, dtype := v.rep, v.t.DType()
+	if !rep.folded { // else the runs lie within rows
+		rep = rep.within(inner / dtype.Size())
+	}
 	if outer > 1 {
 		rep = repeat{}
 	}
@@ -367,7 +375,9 @@ func (s *Session) closeUp(slot int32, order []int, moved *[]*rowCache) error {
 		}
 	}
 	dtype := v.t.DType()
-	v.rep = v.rep.within(seg / dtype.Size())
+	if !v.rep.folded {
+		v.rep = v.rep.within(seg / dtype.Size())
+	}
 	dims := append(v.dims[:0], shape...)
 	dims[0] = dims[0] / n * len(order)
 	v.t.Set(dtype, dims, mem[:len(order)*seg])

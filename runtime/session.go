@@ -69,7 +69,10 @@ type value struct {
 // repeat says that a value's elements, in row-major order, are runs of chunk elements each of which stands there times times in
 // a row: what Tile makes of a sentence's encoding for the beams of a search. Views and products keep it, so that what is the
 // same for all beams is computed once. The zero value says nothing.
-type repeat struct{ times, chunk int }
+type repeat struct {
+	times, chunk int
+	folded       bool // the memory holds the first of each run alone (foldRepeats)
+}
 
 // NewSession returns a session for p.
 func (p *Plan) NewSession() *Session {
