@@ -1,6 +1,9 @@
 package kernels
 
-import "unsafe"
+import (
+	"slices"
+	"unsafe"
+)
 
 // Ahead is memory that is read soon. Packed products of four rows or more ask for it on the way, into the second cache: they
 // compute long with what they read, and the memory has little else to do. The zero value is ready; an Ahead serves one
@@ -28,6 +31,20 @@ func (a *Ahead) Add(b []byte) {
 	if len(b) > 0 {
 		a.parts = append(a.parts, memoryPart{uintptr(unsafe.Pointer(&b[0])), len(b)})
 	}
+}
+
+// AddFirst adds b to what is read soon, before all else.
+func (a *Ahead) AddFirst(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	p := memoryPart{uintptr(unsafe.Pointer(&b[0])), len(b)}
+	if a.next > 0 {
+		a.next--
+		a.parts[a.next] = p
+		return
+	}
+	a.parts = slices.Insert(a.parts, 0, p)
 }
 
 // give takes from a what each of some blocks of t is to prefetch, a line each second step of k, and returns for how many of

@@ -1,5 +1,10 @@
 package runtime
 
+import (
+	"math"
+	"unsafe"
+)
+
 // A decoder's step reads the keys and values of all tokens before it. The weights have gone through the caches since the last
 // step read them, so they come from memory again. Attention computes too little to hide that; the products before it compute
 // a lot and read little. So they ask for what attention will read, while they run.
@@ -45,11 +50,50 @@ func lookAhead(b *block) {
 	}
 }
 
+// near is what the interpreter itself reads between one dense step and the next: steps, and slots that they set.
+type near struct {
+	steps    []step
+	from, to int32
+}
+
+// lookNear finds what is near the dense steps of b. It runs when slots have their last numbers.
+func lookNear(b *block) {
+	last, named := -1, int32(-1) // the dense step, the greatest slot so far
+	for i := range b.steps {
+		if !b.steps[i].dense && i < len(b.steps)-1 {
+			continue
+		}
+		if last >= 0 {
+			n := near{steps: b.steps[last+1 : i+1], from: math.MaxInt32}
+			for j := range n.steps {
+				for _, s := range n.steps[j].out {
+					if s > named { // slots that are named here for the first time lie together
+						n.from, n.to, named = min(n.from, s), s+1, s
+					}
+				}
+			}
+			b.steps[last].near = n
+		}
+		last = i
+	}
+}
+
+// memoryOf returns the memory of a slice.
+func memoryOf[T any](s []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(*new(T))))
+}
+
 // lookAhead makes the session's Ahead what later steps read, as far as it is there: a slot that holds nothing yet, or no longer,
 // names memory that nobody reads, which costs a little time and no more.
 func (c *call) lookAhead() {
 	ahead := &c.s.ahead
-	ahead.Reset()
+	if len(c.st.ahead) > 0 {
+		ahead.Reset()
+	}
+	if n := &c.st.near; n.from < n.to {
+		ahead.AddFirst(memoryOf(n.steps))
+		ahead.AddFirst(memoryOf(c.s.values[n.from:n.to]))
+	}
 	for _, slot := range c.st.ahead {
 		v := &c.s.values[slot]
 		if h := v.cache; h != nil {

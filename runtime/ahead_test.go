@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"math"
 	"testing"
 )
 
@@ -34,6 +35,32 @@ func TestLookAhead(t *testing.T) {
 	for i := range b.steps {
 		if got := b.steps[i].ahead; fmt.Sprint(got) != fmt.Sprint(want[i]) {
 			t.Errorf("step %d asks for %v, want %v", i, got, want[i])
+		}
+	}
+}
+
+// TestLookNear: a dense step knows the steps up to the next one, or to the block's end, and those of their slots that were not named
+// before, which lie together.
+func TestLookNear(t *testing.T) {
+	b := &block{steps: []step{
+		{op: "Cast", out: []int32{3}},
+		{dense: true, out: []int32{4}}, // 1
+		{op: "Reshape", out: []int32{5}},
+		{op: "Split", out: []int32{6, 1}},
+		{dense: true, out: []int32{7}}, // 4
+		{op: "Neg", out: []int32{2}},
+	}}
+	lookNear(b)
+	for i := range b.steps {
+		n, want := b.steps[i].near, near{}
+		switch i {
+		case 1:
+			want = near{steps: b.steps[2:5], from: 5, to: 8}
+		case 4:
+			want = near{steps: b.steps[5:], from: math.MaxInt32}
+		}
+		if n.from != want.from || n.to != want.to || len(n.steps) != len(want.steps) {
+			t.Errorf("near step %d are %d steps and slots %d to %d, want %d, %d and %d", i, len(n.steps), n.from, n.to, len(want.steps), want.from, want.to)
 		}
 	}
 }

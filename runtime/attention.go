@@ -247,11 +247,6 @@ func elements[T float32 | int8](b []byte) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(&b[0])), len(b)/int(unsafe.Sizeof(*new(T))))
 }
 
-// floatBytes returns the memory of f.
-func floatBytes(f []float32) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(f))), 4*len(f))
-}
-
 // foldedBeams is attention of one query a row over keys and values that are the same for the beams of a sentence: the beams'
 // queries become the rows of one product.
 type foldedBeams struct {

@@ -152,6 +152,7 @@ func (c *compiler) compile(g *graphdef.Graph) (*Plan, error) {
 	foldRepeats(p)
 	eachBlock(p.root, lookAhead)
 	c.layOut(p)
+	eachBlock(p.root, lookNear)
 	c.findLeavers(p)
 	p.numSlots = c.numSlots
 	p.consts = c.usedConstants(p)

@@ -105,7 +105,7 @@ func (e *equalRows) find(x []byte, size, m int, ep kernels.Epilogue, n int, like
 		at := maphash.Bytes(rowSeed, row[:min(size, 64)]) % slots
 		for ; e.table[at] != 0; at = (at + 1) % slots {
 			j := int(e.table[at] - 1)
-			if bytes.Equal(row, x[j*size:][:size]) && (ep.Add == nil || bytes.Equal(floatBytes(ep.Add[i*ep.LdAdd:][:n]), floatBytes(ep.Add[j*ep.LdAdd:][:n]))) {
+			if bytes.Equal(row, x[j*size:][:size]) && (ep.Add == nil || bytes.Equal(memoryOf(ep.Add[i*ep.LdAdd:][:n]), memoryOf(ep.Add[j*ep.LdAdd:][:n]))) {
 				break
 			}
 		}
@@ -144,7 +144,7 @@ func (e *equalRows) place() {
 // first gathers the rows that find found, of x and of what ep adds.
 func (e *equalRows) first(x []byte, size int, ep kernels.Epilogue, n int) (leftRows, kernels.Epilogue) {
 	e.x = growFloats(e.x, (len(e.firsts)*size+3)/4)
-	mem := floatBytes(e.x)
+	mem := memoryOf(e.x)
 	for i, row := range e.firsts {
 		copy(mem[i*size:][:size], x[int(row)*size:])
 	}

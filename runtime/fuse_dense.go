@@ -245,9 +245,7 @@ func (d dense) eval(c *call) error {
 		}
 	}
 	var ep kernels.Epilogue
-	if len(c.st.ahead) > 0 {
-		c.lookAhead()
-	}
+	c.lookAhead()
 	ep.Ahead = &c.s.ahead
 	if d.relu {
 		ep.Act = kernels.ActRelu

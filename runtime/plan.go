@@ -79,6 +79,7 @@ type step struct {
 	controls []int32 // slots of conditional nodes that this one waits for: it is dead where one of them is
 	observe  []observation
 
+	near       near        // of a dense step: what the interpreter reads up to the next one
 	ahead      []int32     // slots that later steps read, and this one, a product, asks for
 	attention  *attention  // what eval computes, if it is that
 	dense      bool        // eval is that of dense
