@@ -36,7 +36,7 @@ type denseProduct interface {
 
 // fuseDense matches, ending in n,
 //
-//	product [bias] [Reshape] [bias] [activation] [Add residual]
+//	product [bias] [Reshape] [bias] [activation, or Mul by a number] [Add residual]
 //
 // where product is MatMul or _QuantizedMatMul, with QuantizeV2 before it if nothing else reads the codes; bias is BiasAdd or
 // the addition of a constant vector. A float product alone is left to its own step.
@@ -150,13 +150,30 @@ func (f *fusion) activationOf(n *graphdef.Node, d *dense, st *fusedStep) (x grap
 	default:
 		g, ok := f.matchGelu(n)
 		if !ok {
-			return x, false
+			x, d.act = f.scaled(n)
+			return x, d.act != nil
 		}
 		d.act = g.activation()
 		st.interior = append(st.interior, g.interior...)
 		return g.x, true
 	}
 	return n.Input(0), true
+}
+
+// scaled returns what n multiplies by a number, as queries are, and the function that does it; nil where n is something else.
+func (f *fusion) scaled(n *graphdef.Node) (x graphdef.Output, act activation) {
+	if n.Op() != "Mul" || n.NumInputs() != 2 {
+		return x, nil
+	}
+	for i := range 2 {
+		c := f.constant(n.Input(i))
+		if c == nil || c.Rank() > 0 || c.DType() != tensor.Float32 {
+			continue
+		}
+		s := tensor.Data[float32](c)[0]
+		return n.Input(1 - i), func(k *kernels.Set, x []float32) { k.MulScalar(x, x, s) }
+	}
+	return x, nil
 }
 
 func isAdd(n *graphdef.Node) bool { return n.Op() == "AddV2" || n.Op() == "Add" }

@@ -55,9 +55,10 @@ func shapeRows(r *rowCheck) rowForm {
 func (r *rowRun) formOf(parts []dims, s *Session) rowForm {
 	var deps uint64
 	at := 0
+	var buf [8]int
 	for i := range parts {
 		p := &parts[i]
-		v, err := s.appendDims(nil, parts[i:i+1], "")
+		v, err := s.appendDims(buf[:0], parts[i:i+1], "")
 		if err != nil || at+len(v) > 64 {
 			return rowForm{}
 		}
