@@ -10,6 +10,13 @@ type Scratch struct {
 	s8    PackedS8  // b
 	ones  Codes     // a row of ones, which gives column sums
 	scale [1]float32
+	soon  [2]uintptr // addresses that Soon was given, 0 for none: nothing is read there
+}
+
+// Soon names what is read after the next strided product, both laid out as the b of that is. While it goes over b, it asks for them,
+// into the first cache, if it goes over b once. In attention, these are the values of a head and the keys of the next.
+func (s *Scratch) Soon(values, keys []byte) {
+	s.soon = [2]uintptr{uintptr(unsafe.Pointer(unsafe.SliceData(values))), uintptr(unsafe.Pointer(unsafe.SliceData(keys)))}
 }
 
 // MatMulF32Strided writes a x b, [m, n], to dst with row stride ldd. a is [m, k] with row stride lda; b is
@@ -26,6 +33,8 @@ func (s *Set) MatMulF32Strided(dst []float32, ldd int, a []float32, lda int, b [
 	} else {
 		checkMatrix(name, "b", len(b), k, n, ldb)
 	}
+	soon := scratch.soon
+	scratch.soon = [2]uintptr{}
 	if m == 0 || n == 0 {
 		return
 	}
@@ -34,7 +43,7 @@ func (s *Set) MatMulF32Strided(dst []float32, ldd int, a []float32, lda int, b [
 		return
 	}
 	if transB && s.tier == AVX512VNNI && m <= mostFewRowsF32 && k > 0 && k%16 == 0 {
-		multiplyFewF32(dst, ldd, a, lda, b, ldb, m, n, k)
+		multiplyFewF32(dst, ldd, a, lda, b, ldb, m, n, k, soon)
 		return
 	}
 	tier := s.tier
@@ -68,14 +77,23 @@ func (s *Set) MatMulF32Strided(dst []float32, ldd int, a []float32, lda int, b [
 // Measured on Zen 4.
 const mostFewRowsF32 = 8
 
-// multiplyFewF32 is MatMulF32Strided for b transposed and few rows.
-func multiplyFewF32(dst []float32, ldd int, a []float32, lda int, b []float32, ldb, m, n, k int) {
+// multiplyFewF32 is MatMulF32Strided for b transposed and few rows; soon is what is read after it.
+func multiplyFewF32(dst []float32, ldd int, a []float32, lda int, b []float32, ldb, m, n, k int, soon [2]uintptr) {
+	first, second := distance(uintptr(unsafe.Pointer(&b[0])), soon[0]), distance(soon[0], soon[1])
 	pieces := max(16, fewColumns*codeUnit/k&^15) // of n: one assembly call is bounded
 	for i := 0; i < m; i += 4 {
 		for j := 0; j < n; j += pieces {
-			fewTransposedF32(&dst[i*ldd+j], 4*ldd, &a[i*lda], 4*lda, &b[j*ldb], 4*ldb, min(4, m-i), min(pieces, n-j), k)
+			fewTransposedF32(&dst[i*ldd+j], 4*ldd, &a[i*lda], 4*lda, &b[j*ldb], 4*ldb, min(4, m-i), min(pieces, n-j), k, first, second)
 		}
 	}
+}
+
+// distance returns how far it is from one address to another, 0 where there is no other.
+func distance(from, to uintptr) int {
+	if to == 0 {
+		return 0
+	}
+	return int(to - from)
 }
 
 // transpose writes the transpose of src, [rows, cols] with row stride lds, to dst with row stride ldd, which

@@ -5,7 +5,8 @@
 package kernels
 
 // fewTransposedF32 writes the product of 1 <= rows <= 4 rows of a and of cols > 0 rows of b, all of k elements, a multiple of
-// 16 and not 0. Sums go over ascending k. Strides are in bytes.
+// 16 and not 0. Sums go over ascending k. Strides are in bytes. It prefetches what lies soon bytes behind b, and later bytes
+// behind that.
 //
 //go:noescape
-func fewTransposedF32(dst *float32, ldd int, a *float32, lda int, b *float32, ldb int, rows int, cols int, k int)
+func fewTransposedF32(dst *float32, ldd int, a *float32, lda int, b *float32, ldb int, rows int, cols int, k int, soon int, later int)

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func fewTransposedF32(dst *float32, ldd int, a *float32, lda int, b *float32, ldb int, rows int, cols int, k int)
-// Requires: AVX, AVX512F, CMOV
-TEXT ·fewTransposedF32(SB), NOSPLIT, $128-72
+// func fewTransposedF32(dst *float32, ldd int, a *float32, lda int, b *float32, ldb int, rows int, cols int, k int, soon int, later int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·fewTransposedF32(SB), NOSPLIT, $128-88
 	MOVQ    rows+48(FP), SI
 	MOVQ    a+16(FP), R12
 	MOVQ    lda+24(FP), DI
@@ -110,36 +110,100 @@ columns:
 steps:
 	MOVQ             (SP), AX
 	VMOVUPS          (AX)(BX*1), Z0
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	MOVQ             8(SP), AX
 	VMOVUPS          (AX)(BX*1), Z1
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	MOVQ             16(SP), AX
 	VMOVUPS          (AX)(BX*1), Z2
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	MOVQ             24(SP), AX
 	VMOVUPS          (AX)(BX*1), Z3
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	MOVQ             32(SP), AX
 	VMOVUPS          (AX)(BX*1), Z4
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	MOVQ             40(SP), AX
 	VMOVUPS          (AX)(BX*1), Z5
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	MOVQ             48(SP), AX
 	VMOVUPS          (AX)(BX*1), Z6
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	MOVQ             56(SP), AX
 	VMOVUPS          (AX)(BX*1), Z7
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	MOVQ             64(SP), AX
 	VMOVUPS          (AX)(BX*1), Z8
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	MOVQ             72(SP), AX
 	VMOVUPS          (AX)(BX*1), Z9
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	MOVQ             80(SP), AX
 	VMOVUPS          (AX)(BX*1), Z10
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	MOVQ             88(SP), AX
 	VMOVUPS          (AX)(BX*1), Z11
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	MOVQ             96(SP), AX
 	VMOVUPS          (AX)(BX*1), Z12
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	MOVQ             104(SP), AX
 	VMOVUPS          (AX)(BX*1), Z13
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	MOVQ             112(SP), AX
 	VMOVUPS          (AX)(BX*1), Z14
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	MOVQ             120(SP), AX
 	VMOVUPS          (AX)(BX*1), Z15
+	ADDQ             soon+72(FP), AX
+	PREFETCHT0       (AX)(BX*1)
+	ADDQ             later+80(FP), AX
+	PREFETCHT0       (AX)(BX*1)
 	VUNPCKLPS        Z1, Z0, Z16
 	VUNPCKHPS        Z1, Z0, Z17
 	VUNPCKLPS        Z3, Z2, Z18

@@ -20,7 +20,7 @@ func listNonzeroAVX2(*int32, *float32, int, int, int, *int32, *[8]uint8) uint32 
 func listNonzeroAVX512(*int32, *float32, int, int, int, *int32) uint32 {
 	panic("kernels: this build has no assembly")
 }
-func fewTransposedF32(*float32, int, *float32, int, *float32, int, int, int, int) {
+func fewTransposedF32(*float32, int, *float32, int, *float32, int, int, int, int, int, int) {
 	panic("kernels: this build has no assembly")
 }
 func fewTransposedVNNI(*float32, int, *uint8, int, *byte, int, int, int, uint64, float32) {

@@ -302,11 +302,16 @@ func (f *foldedBeams) run(c *call) error {
 		}
 		for h := range n {
 			at := row*n + h
-			f.a.score(c, scores, f.q.t, f.q.at(at), n*f.q.depth, f.k.bytes(s*f.stepK+h), f.k.ld, f.beams, f.q.depth, t)
+			keys, values, next := f.k.bytes(s*f.stepK+h), f.v.bytes(s*f.stepV+h), s*f.stepK+h+1
+			if h+1 == n {
+				next = (s + 1) * f.stepK
+			}
+			c.s.scratch.Soon(values, f.k.bytes(next))
+			f.a.score(c, scores, f.q.t, f.q.at(at), n*f.q.depth, keys, f.k.ld, f.beams, f.q.depth, t)
 			if t > 0 {
 				f.a.softmax(c, scores, f.beams, t, mask, f.maskStride)
 			}
-			f.a.weigh(c, dst[out.at(at):], n*out.depth, scores, f.v.bytes(s*f.stepV+h), f.v.ld, f.beams, t, f.v.depth)
+			f.a.weigh(c, dst[out.at(at):], n*out.depth, scores, values, f.v.ld, f.beams, t, f.v.depth)
 		}
 	}
 	return nil

@@ -177,7 +177,15 @@ func (a *attention) evalGroup(c *call, dst []float32, q *tensor.Tensor, k, v *ro
 	c.s.product = growFloats(c.s.product, beams*n)
 	scores := c.s.product
 	first := g*beams*k.heads + head
-	a.score(c, scores, q, first*k.depth, k.heads*k.depth, k.head(g, head), k.depth, beams, k.depth, n)
+	keys, values, next := k.head(g, head), v.head(g, head), []byte(nil)
+	switch {
+	case head+1 < k.heads:
+		next = k.head(g, head+1)
+	case g+1 < len(k.used):
+		next = k.head(g+1, 0)
+	}
+	c.s.scratch.Soon(values, next)
+	a.score(c, scores, q, first*k.depth, k.heads*k.depth, keys, k.depth, beams, k.depth, n)
 	c.s.lists = growFloats(c.s.lists, beams*t)
 	own := c.s.lists
 	for b := range beams {
@@ -202,7 +210,7 @@ func (a *attention) evalGroup(c *call, dst []float32, q *tensor.Tensor, k, v *ro
 			row[e] = own[b*t+i]
 		}
 	}
-	a.weigh(c, dst[first*v.depth:], v.heads*v.depth, scores, v.head(g, head), v.depth, beams, n, v.depth)
+	a.weigh(c, dst[first*v.depth:], v.heads*v.depth, scores, values, v.depth, beams, n, v.depth)
 }
 
 // seen reports whether a cache that is seen with the given shape is what attention reads: [batch, heads, rows, depth], or with

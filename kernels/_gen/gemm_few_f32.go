@@ -9,9 +9,10 @@ import (
 // fewF32 emits the product of four rows and an operand that is transposed in registers, on the way.
 func fewF32(c *build.Context) {
 	g := &fewGen{Context: c}
-	function(c, "fewTransposedF32", "func(dst *float32, ldd int, a *float32, lda int, b *float32, ldb, rows, cols, k int)",
+	function(c, "fewTransposedF32", "func(dst *float32, ldd int, a *float32, lda int, b *float32, ldb, rows, cols, k, soon, later int)",
 		"fewTransposedF32 writes the product of 1 <= rows <= 4 rows of a and of cols > 0 rows of b, all of k elements, a multiple of",
-		"16 and not 0. Sums go over ascending k. Strides are in bytes.")
+		"16 and not 0. Sums go over ascending k. Strides are in bytes. It prefetches what lies soon bytes behind b, and later bytes",
+		"behind that.")
 	p, off, b, ldb, cols, k := reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.RDI
 	g.Load(g.Param("rows"), cols)
 	g.rows(fewLeft, "a", "lda", cols, k)
@@ -22,6 +23,14 @@ func fewF32(c *build.Context) {
 	g.Load(g.Param("k"), k)
 	g.SHLQ(U8(2), k)
 	table := g.AllocLocal(16 * 8)
+	var distances []Mem // from one operand to the next
+	for _, name := range []string{"soon", "later"} {
+		d, err := g.Param(name).Resolve()
+		if err != nil {
+			panic(err)
+		}
+		distances = append(distances, d.Addr)
+	}
 	z, t, acc := fewZ[:16], fewZ[16:20], fewZ[20:24]
 
 	g.Label("columns")
@@ -39,6 +48,10 @@ func fewF32(c *build.Context) {
 	for i := range 16 {
 		g.MOVQ(table.Offset(8*i), p)
 		g.VMOVUPS(Mem{Base: p, Index: off, Scale: 1}, z[i])
+		for _, d := range distances {
+			g.ADDQ(d, p)
+			g.PREFETCHT0(Mem{Base: p, Index: off, Scale: 1})
+		}
 	}
 	// Lane l of vector 4i+j becomes element 4l+j of rows 4i and on.
 	for i := 0; i < 16; i += 4 {
