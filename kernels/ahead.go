@@ -1,14 +1,12 @@
 package kernels
 
-import (
-	"slices"
-	"unsafe"
-)
+import "unsafe"
 
 // Ahead is memory that is read soon. Packed products of four rows or more ask for it on the way, into the second cache: they
 // compute long with what they read, and the memory has little else to do. The zero value is ready; an Ahead serves one
 // goroutine at a time.
 type Ahead struct {
+	first  [2]memoryPart
 	parts  []memoryPart
 	next   int         // the first part of which something is left
 	places [32]uintptr // scratch of give
@@ -28,23 +26,29 @@ func (a *Ahead) Reset() { a.parts, a.next = a.parts[:0], 0 }
 
 // Add adds b to what is read soon.
 func (a *Ahead) Add(b []byte) {
-	if len(b) > 0 {
-		a.parts = append(a.parts, memoryPart{uintptr(unsafe.Pointer(&b[0])), len(b)})
-	}
+	a.parts = append(a.parts, partOf(b))
 }
 
-// AddFirst adds b to what is read soon, before all else.
-func (a *Ahead) AddFirst(b []byte) {
-	if len(b) == 0 {
-		return
+// First makes x and y what is read before all else, in place of what it was given last. Reset does not forget them.
+func (a *Ahead) First(x, y []byte) { a.first = [2]memoryPart{partOf(x), partOf(y)} }
+
+func partOf(b []byte) memoryPart {
+	return memoryPart{uintptr(unsafe.Pointer(unsafe.SliceData(b))), len(b)}
+}
+
+// left returns the part to ask for now, nil if there is none.
+func (a *Ahead) left() *memoryPart {
+	for i := range a.first {
+		if a.first[i].bytes > 0 {
+			return &a.first[i]
+		}
 	}
-	p := memoryPart{uintptr(unsafe.Pointer(&b[0])), len(b)}
-	if a.next > 0 {
-		a.next--
-		a.parts[a.next] = p
-		return
+	for ; a.next < len(a.parts); a.next++ {
+		if p := &a.parts[a.next]; p.bytes > 0 {
+			return p
+		}
 	}
-	a.parts = slices.Insert(a.parts, 0, p)
+	return nil
 }
 
 // give takes from a what each of some blocks of t is to prefetch, a line each second step of k, and returns for how many of
@@ -52,19 +56,16 @@ func (a *Ahead) AddFirst(b []byte) {
 func (a *Ahead) give(t *tile, blocks int) int {
 	const line = 64
 	times := t.k / 2 // that a block prefetches
-	if a.next == len(a.parts) || times == 0 {
+	p := a.left()
+	if p == nil || times == 0 {
 		return blocks
 	}
 	n, longest := 0, 0
-	for n < min(blocks, len(a.places)) && a.next < len(a.parts) {
-		p := &a.parts[a.next]
+	for ; n < min(blocks, len(a.places)) && p != nil; p = a.left() {
 		bytes := min(p.bytes, times*line)
 		a.places[n], longest = p.at, max(longest, bytes)
 		n++
 		p.at, p.bytes = p.at+uintptr(bytes), p.bytes-bytes
-		if p.bytes == 0 {
-			a.next++
-		}
 	}
 	t.later, t.laterNext, t.laterStep = unsafe.Pointer(&a.places), 8, min(line, (longest+times-1)/times)
 	return n

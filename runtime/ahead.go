@@ -91,8 +91,7 @@ func (c *call) lookAhead() {
 		ahead.Reset()
 	}
 	if n := &c.st.near; n.from < n.to {
-		ahead.AddFirst(memoryOf(n.steps))
-		ahead.AddFirst(memoryOf(c.s.values[n.from:n.to]))
+		ahead.First(memoryOf(n.steps), memoryOf(c.s.values[n.from:n.to]))
 	}
 	for _, slot := range c.st.ahead {
 		v := &c.s.values[slot]

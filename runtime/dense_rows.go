@@ -28,8 +28,7 @@ func (d dense) runOnce(c *call, shape tensor.Shape, m, n int, ep kernels.Epilogu
 		return d.rows(c, tensor.Data[float32](t), 0, m, n, ep)
 	}
 	rows := r.chunk / k
-	out := repeat{times: r.times, chunk: rows * n}
-	out.folded = c.st.folds
+	out := repeat{times: r.times, chunk: rows * n, folded: c.st.folds}
 	t, err := c.allocRepeated(0, tensor.Float32, shape, out)
 	if err != nil {
 		return err
@@ -54,9 +53,9 @@ func (d dense) runOnce(c *call, shape tensor.Shape, m, n int, ep kernels.Epilogu
 	return nil
 }
 
-// multiply computes rows from, …, from+m-1, as the memory of the left operand holds them, of the product into dst and applies ep. Of rows that are equal, as those of all beams
-// are until a search has chosen its first tokens, and those of one word in one place before they have met other words, the first
-// is computed and then copied: what a row gives depends on nothing else.
+// multiply computes rows from, …, from+m-1 of the product, as the memory of the left operand holds them, into dst and applies ep.
+// Of rows that are equal, as those of all beams are until a search has chosen its first tokens, and those of one word in one place
+// before they have met other words, the first is computed and then copied: what a row gives depends on nothing else.
 func (d dense) multiply(c *call, dst []float32, from, m, n int, ep kernels.Epilogue) error {
 	x := leftRows{m, nil}
 	if t := c.in(0); m > 0 {
@@ -91,7 +90,8 @@ type equalRows struct {
 var rowSeed = maphash.MakeSeed()
 
 // find looks for equal ones among m rows x of size bytes to whose products ep adds the same; n is the width of the product. It
-// reports whether there are any. Unless they are likely it looks no further where the first two differ.
+// reports whether there are enough to pay for moving the others. Unless they are likely it looks no further where the first two
+// differ.
 func (e *equalRows) find(x []byte, size, m int, ep kernels.Epilogue, n int, likely bool) bool {
 	if m < 2 || size == 0 || !likely && !bytes.Equal(x[:size], x[size:][:size]) {
 		return false
@@ -115,7 +115,7 @@ func (e *equalRows) find(x []byte, size, m int, ep kernels.Epilogue, n int, like
 		}
 		e.like[i] = e.table[at] - 1
 	}
-	if len(e.firsts) == m {
+	if m-len(e.firsts) < max(1, m/8) {
 		return false
 	}
 	e.place()

@@ -36,8 +36,8 @@ type Session struct {
 	transposed []float32 // scratch of products whose left operand is read transposed
 	topk       kernels.TopKScratch
 	codes      kernels.Codes
-	product    []float32 // scratch of products that are not stored as they are
-	equal      equalRows
+	product    []float32   // scratch of products that are not stored as they are
+	equal      equalRows   // of the product that runs
 	caches     []*rowCache // not in use
 	beams      int         // rows of a group of the last cache that was found to have some: the next one likely has as many
 	lists      []float32   // scratch of attention over a rowCache
