@@ -46,7 +46,7 @@ type Packing struct {
 
 // DefaultTokens makes batches that fill the tiles of a decoder with four beams, also when half of the sentences have left, and whose
 // values lie in the second-level cache.
-const DefaultTokens = 192
+const DefaultTokens = 256
 
 // Lines splits a text at its line feeds; a carriage return before one belongs to it. What follows the last line feed is a
 // line if there is anything.
