@@ -109,7 +109,7 @@ func (a *attention) eval(c *call) error {
 		return f.run(c)
 	}
 	for _, i := range []int{1, 2} {
-		if err := c.s.unfold(&c.s.values[c.st.in[i]]); err != nil {
+		if err := c.unfold(i); err != nil {
 			return err
 		}
 	}

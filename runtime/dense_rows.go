@@ -12,13 +12,12 @@ import (
 
 // runOnce computes the product of rows that repeat once. It copies it, unless the step may fold its output.
 func (d dense) runOnce(c *call, shape tensor.Shape, m, n int, ep kernels.Epilogue) error {
-	x, r := &c.s.values[c.st.in[0]], c.repeatOf(0)
-	k := 0
+	r, k := c.repeatOf(0), 0
 	if m > 0 {
-		k = x.t.Shape().Elements() / m
+		k = c.in(0).Shape().Elements() / m
 	}
 	if r.times < 2 || k == 0 || n == 0 || r.chunk%k != 0 || m%(r.chunk/k*r.times) != 0 {
-		if err := c.s.unfold(x); err != nil {
+		if err := c.unfold(0); err != nil {
 			return err
 		}
 		t, err := c.alloc(0, tensor.Float32, shape)

@@ -100,6 +100,9 @@ func (c *call) allocRepeated(i int, d tensor.DType, shape tensor.Shape, r repeat
 	return &v.t, nil
 }
 
+// unfold gives input i all of its elements.
+func (c *call) unfold(i int) error { return c.s.unfold(&c.s.values[c.st.in[i]]) }
+
 // unfold gives v all of its elements.
 func (s *Session) unfold(v *value) error {
 	r := v.rep

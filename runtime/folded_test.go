@@ -19,7 +19,6 @@ times = Placeholder[dtype=int32]()
 flat = Const[value=int32 [-1, 4]]()
 parts = Const[value=int32 [0, 2, 1, 3]]()
 heads = Const[value=int32 [-1, 3, 2, 2]]()
-rows = Const[value=int32 [-1, 3, 4]]()
 wk = Const[value=float 4x4 [1, -2, 0.5, 4, 3, -1, 2, 2, -0.5, 1, 2, 0.25, 1, 1, -3, 2]]()
 wv = Const[value=float 4x4 [2, 1, 0.5, -4, 3, 1, 0.125, 2, -0.5, 1, 2, 0.25, 1, -1, -3, 2]]()
 bias = Const[value=float 4 [0.25, -1, 8, 1]]()
@@ -49,33 +48,25 @@ yt = BatchMatMulV2(p, tt)
 // are those of all copies, made since somebody looks at them.
 func TestFolded(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 8))
-	fill := func(shape ...int) *tensor.Tensor {
-		v := make([]float32, tensor.Shape(shape).Elements())
-		for i := range v {
-			v[i] = random.Float32()*4 - 2
-		}
-		return tensor.FromSlice(tensor.Shape(shape), v)
-	}
-	const sentences = 5
+	const sentences, rows = 5, 15 // a row is a beam
 	for _, c := range []struct {
 		fetch     string
 		times     []int32
-		rows      int // of queries, one a beam
-		queries   int
+		queries   int // of a beam
 		maskShape []int
 	}{
-		{"y", []int32{1, 3, 1}, 15, 1, nil},
-		{"y", []int32{3, 1, 1}, 15, 1, nil}, // sentences one after the other, then again
-		{"y", []int32{1, 3, 1}, 15, 2, nil}, // several queries a beam
-		{"ym", []int32{1, 3, 1}, 15, 1, []int{15, 1, 1, 3}},
-		{"ym", []int32{1, 3, 1}, 15, 1, []int{15, 2, 1, 3}}, // a mask for each head
-		{"ym", []int32{1, 3, 1}, 15, 1, []int{15, 1, 1, 1}}, // a mask that stretches
-		{"yt", []int32{1, 3, 1}, 15, 1, nil},                // something is added to the copies
+		{"y", []int32{1, 3, 1}, 1, nil},
+		{"y", []int32{3, 1, 1}, 1, nil}, // sentences one after the other, then again
+		{"y", []int32{1, 3, 1}, 2, nil}, // several queries a beam
+		{"ym", []int32{1, 3, 1}, 1, []int{rows, 1, 1, 3}},
+		{"ym", []int32{1, 3, 1}, 1, []int{rows, 2, 1, 3}}, // a mask for each head
+		{"ym", []int32{1, 3, 1}, 1, []int{rows, 1, 1, 1}}, // a mask that stretches
+		{"yt", []int32{1, 3, 1}, 1, nil},                  // something is added to the copies
 	} {
-		x := fill(sentences, 3, 4)
-		feeds := map[string]*tensor.Tensor{"x": x, "q": fill(c.rows, 2, c.queries, 2), "mask": fill(1), "times": tensor.FromSlice(tensor.Shape{3}, c.times)}
+		x := randomFloats(random, sentences, 3, 4)
+		feeds := map[string]*tensor.Tensor{"x": x, "q": randomFloats(random, rows, 2, c.queries, 2), "mask": randomFloats(random, 1), "times": tensor.FromSlice(tensor.Shape{3}, c.times)}
 		if c.maskShape != nil {
-			feeds["mask"] = fill(c.maskShape...)
+			feeds["mask"] = randomFloats(random, c.maskShape...)
 		}
 		opts := runtime.CompileOptions{Feeds: []string{"x", "q", "mask", "times"}, Fetches: []string{c.fetch}}
 		for tier := kernels.Portable; tier <= kernels.AVX512VNNI; tier++ {

@@ -286,7 +286,7 @@ func (d dense) eval(c *call) error {
 	if d.residual < 0 {
 		return d.runOnce(c, shape, m, n, ep)
 	}
-	if err := c.s.unfold(&c.s.values[c.st.in[0]]); err != nil {
+	if err := c.unfold(0); err != nil {
 		return err
 	}
 	r := c.in(d.residual)
@@ -336,7 +336,7 @@ func (d dense) rows(c *call, dst []float32, from, m, n int, ep kernels.Epilogue)
 
 // biasApart is eval for a bias that does not go along the rows of the product.
 func (d dense) biasApart(c *call, shape tensor.Shape, m, n int, bias []float32) error {
-	if err := c.s.unfold(&c.s.values[c.st.in[0]]); err != nil {
+	if err := c.unfold(0); err != nil {
 		return err
 	}
 	c.s.product = growFloats(c.s.product, m*n)

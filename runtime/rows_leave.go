@@ -197,7 +197,7 @@ func (s *Session) splits(slot int32) bool {
 	switch {
 	case v.dead:
 		return false
-	case v.rep.folded && (f.kind != formRows || f.axis > 0 || v.rep.within(v.t.Shape().Elements()/len(s.rows.rows)) == repeat{}):
+	case v.rep.folded && (f.kind != formRows || f.axis > 0 || v.t.Shape().Elements()/len(s.rows.rows)%(v.rep.times*v.rep.chunk) != 0):
 		return s.unfold(v) == nil && s.splits(slot)
 	case f.kind == formFixed:
 		return v.cache == nil
@@ -307,10 +307,7 @@ func (s *Session) gatherRows(b *Session, d, v *value, f rowForm, rows []int) err
 			}
 		}
 	}
-	rep, dtype := v.rep, v.t.DType()
-	if !rep.folded { // else the runs lie within rows
-		rep = rep.within(inner / dtype.Size())
-	}
+	rep, dtype := v.rep.within(inner/v.t.DType().Size()), v.t.DType()
 	if outer > 1 {
 		rep = repeat{}
 	}
@@ -325,9 +322,13 @@ func (s *Session) gatherRows(b *Session, d, v *value, f rowForm, rows []int) err
 	return nil
 }
 
-// within returns r if its runs do not go beyond n elements, or multiples of them.
+// within returns r if its runs do not go beyond n elements of the memory, or multiples of them.
 func (r repeat) within(n int) repeat {
-	if run := r.times * r.chunk; run == 0 || n%run != 0 {
+	run := r.times * r.chunk
+	if r.folded {
+		run = r.chunk
+	}
+	if run == 0 || n%run != 0 {
 		return repeat{}
 	}
 	return r
@@ -375,9 +376,7 @@ func (s *Session) closeUp(slot int32, order []int, moved *[]*rowCache) error {
 		}
 	}
 	dtype := v.t.DType()
-	if !v.rep.folded {
-		v.rep = v.rep.within(seg / dtype.Size())
-	}
+	v.rep = v.rep.within(seg / dtype.Size())
 	dims := append(v.dims[:0], shape...)
 	dims[0] = dims[0] / n * len(order)
 	v.t.Set(dtype, dims, mem[:len(order)*seg])
