@@ -86,26 +86,16 @@ func tileF32AVX2Strided(rows, vecs int, t *tile) {
 	}
 }
 
-// tileF32AVX2Listed runs the tile of the given rows and vectors: panels of 16 columns, float32, listed steps.
-func tileF32AVX2Listed(rows, vecs int, t *tile) {
+// tileF32AVX2Sparse runs the tile of the given rows and vectors: panels of 16 columns, float32, some steps.
+func tileF32AVX2Sparse(rows, vecs int, t *tile) {
 	args := (*byte)(unsafe.Pointer(t))
 	switch rows<<4 | vecs {
 	case 1<<4 | 1:
-		tileF32AVX2Listed1x1(args)
+		tileF32AVX2Sparse1x1(args)
 	case 1<<4 | 2:
-		tileF32AVX2Listed1x2(args)
-	case 2<<4 | 1:
-		tileF32AVX2Listed2x1(args)
-	case 2<<4 | 2:
-		tileF32AVX2Listed2x2(args)
-	case 3<<4 | 1:
-		tileF32AVX2Listed3x1(args)
-	case 3<<4 | 2:
-		tileF32AVX2Listed3x2(args)
-	case 4<<4 | 1:
-		tileF32AVX2Listed4x1(args)
-	case 4<<4 | 2:
-		tileF32AVX2Listed4x2(args)
+		tileF32AVX2Sparse1x2(args)
+	case 1<<4 | 8:
+		tileF32AVX2Sparse1x8(args)
 	default:
 		panic("kernels: no tile of this size")
 	}
@@ -233,42 +223,18 @@ func tileF32AVX512Strided(rows, vecs int, t *tile) {
 	}
 }
 
-// tileF32AVX512Listed runs the tile of the given rows and vectors: panels of 64 columns, float32, listed steps.
-func tileF32AVX512Listed(rows, vecs int, t *tile) {
+// tileF32AVX512Sparse runs the tile of the given rows and vectors: panels of 64 columns, float32, some steps.
+func tileF32AVX512Sparse(rows, vecs int, t *tile) {
 	args := (*byte)(unsafe.Pointer(t))
 	switch rows<<4 | vecs {
 	case 1<<4 | 1:
-		tileF32AVX512Listed1x1(args)
+		tileF32AVX512Sparse1x1(args)
 	case 1<<4 | 2:
-		tileF32AVX512Listed1x2(args)
+		tileF32AVX512Sparse1x2(args)
 	case 1<<4 | 3:
-		tileF32AVX512Listed1x3(args)
+		tileF32AVX512Sparse1x3(args)
 	case 1<<4 | 4:
-		tileF32AVX512Listed1x4(args)
-	case 2<<4 | 1:
-		tileF32AVX512Listed2x1(args)
-	case 2<<4 | 2:
-		tileF32AVX512Listed2x2(args)
-	case 2<<4 | 3:
-		tileF32AVX512Listed2x3(args)
-	case 2<<4 | 4:
-		tileF32AVX512Listed2x4(args)
-	case 3<<4 | 1:
-		tileF32AVX512Listed3x1(args)
-	case 3<<4 | 2:
-		tileF32AVX512Listed3x2(args)
-	case 3<<4 | 3:
-		tileF32AVX512Listed3x3(args)
-	case 3<<4 | 4:
-		tileF32AVX512Listed3x4(args)
-	case 4<<4 | 1:
-		tileF32AVX512Listed4x1(args)
-	case 4<<4 | 2:
-		tileF32AVX512Listed4x2(args)
-	case 4<<4 | 3:
-		tileF32AVX512Listed4x3(args)
-	case 4<<4 | 4:
-		tileF32AVX512Listed4x4(args)
+		tileF32AVX512Sparse1x4(args)
 	default:
 		panic("kernels: no tile of this size")
 	}

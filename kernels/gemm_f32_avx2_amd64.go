@@ -159,42 +159,17 @@ func tileF32AVX2Strided2x4(args *byte)
 //go:noescape
 func tileF32AVX2Strided3x4(args *byte)
 
-// tileF32AVX2Listed1x1 multiplies blocks of 1 rows by 1 vectors of columns: panels of 16 columns, float32, listed steps.
+// tileF32AVX2Sparse1x1 multiplies blocks of 1 rows by 1 vectors of columns: panels of 16 columns, float32, some steps.
 //
 //go:noescape
-func tileF32AVX2Listed1x1(args *byte)
+func tileF32AVX2Sparse1x1(args *byte)
 
-// tileF32AVX2Listed1x2 multiplies blocks of 1 rows by 2 vectors of columns: panels of 16 columns, float32, listed steps.
+// tileF32AVX2Sparse1x2 multiplies blocks of 1 rows by 2 vectors of columns: panels of 16 columns, float32, some steps.
 //
 //go:noescape
-func tileF32AVX2Listed1x2(args *byte)
+func tileF32AVX2Sparse1x2(args *byte)
 
-// tileF32AVX2Listed2x1 multiplies blocks of 2 rows by 1 vectors of columns: panels of 16 columns, float32, listed steps.
+// tileF32AVX2Sparse1x8 multiplies blocks of 1 rows by 8 vectors of columns: panels of 16 columns, float32, some steps.
 //
 //go:noescape
-func tileF32AVX2Listed2x1(args *byte)
-
-// tileF32AVX2Listed2x2 multiplies blocks of 2 rows by 2 vectors of columns: panels of 16 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX2Listed2x2(args *byte)
-
-// tileF32AVX2Listed3x1 multiplies blocks of 3 rows by 1 vectors of columns: panels of 16 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX2Listed3x1(args *byte)
-
-// tileF32AVX2Listed3x2 multiplies blocks of 3 rows by 2 vectors of columns: panels of 16 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX2Listed3x2(args *byte)
-
-// tileF32AVX2Listed4x1 multiplies blocks of 4 rows by 1 vectors of columns: panels of 16 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX2Listed4x1(args *byte)
-
-// tileF32AVX2Listed4x2 multiplies blocks of 4 rows by 2 vectors of columns: panels of 16 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX2Listed4x2(args *byte)
+func tileF32AVX2Sparse1x8(args *byte)

@@ -5315,40 +5315,66 @@ next:
 	VZEROUPPER
 	RET
 
-// func tileF32AVX2Listed1x1(args *byte)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileF32AVX2Listed1x1(SB), NOSPLIT, $0-8
-	MOVQ args+0(FP), DI
-	MOVQ (DI), SI
-	MOVQ 8(DI), R8
-	MOVQ 16(DI), R9
-	MOVQ 48(DI), R11
-	MOVQ 56(DI), R12
-	MOVQ 72(DI), R14
+// func tileF32AVX2Sparse1x1(args *byte)
+// Requires: AVX, AVX2, BMI, FMA3, MMX+
+TEXT ·tileF32AVX2Sparse1x1(SB), NOSPLIT, $0-8
+	MOVQ    args+0(FP), DI
+	MOVQ    (DI), SI
+	MOVQ    8(DI), R8
+	MOVQ    16(DI), R9
+	MOVQ    48(DI), R11
+	MOVQ    56(DI), R12
+	MOVQ    72(DI), R14
+	MOVQ    88(DI), R13
+	MOVQ    104(DI), R15
+	VMOVDQU (R15), Y15
 
 block:
+	MOVQ  168(DI), R15
+	TESTQ R15, R15
+	JNZ   resume
 	VPXOR Y0, Y0, Y0
-	MOVQ  160(DI), R12
-	MOVL  (R12), DX
-	LEAQ  4(R12)(DX*4), R12
-	NEGQ  DX
-	JZ    done
+	JMP   started
+
+resume:
+	VMOVUPS (R15), Y0
+	ADDQ    $0x00000020, R15
+	MOVQ    R15, 168(DI)
+
+started:
+	MOVQ 160(DI), R15
+	MOVQ (R15), DX
+	ADDQ $0x08, R15
+	MOVQ R15, 160(DI)
+	MOVQ 144(DI), R15
+	MOVQ 152(DI), AX
+	ADDQ R15, AX
+	MOVQ AX, 144(DI)
+
+prefetch:
+	PREFETCHT1 (R15)
+	PREFETCHT1 64(R15)
+	PREFETCHT1 128(R15)
+	PREFETCHT1 192(R15)
+	ADDQ       $0x00000100, R15
+	CMPQ       R15, AX
+	JLT        prefetch
+	TESTQ      DX, DX
+	JZ         done
 
 steps:
-	MOVL         (R12)(DX*4), R13
-	LEAQ         (SI)(R13*1), AX
-	SHLQ         $0x04, R13
-	LEAQ         (R9)(R13*1), CX
-	VBROADCASTSS (AX), Y2
+	TZCNTQ       DX, AX
+	VBROADCASTSS (SI)(AX*4), Y2
+	SHLQ         $0x06, AX
+	LEAQ         (R9)(AX*1), CX
+	BLSRQ        DX, DX
 	VFMADD231PS  (CX), Y2, Y0
-	INCQ         DX
 	JNZ          steps
 
 done:
-	MOVQ       56(DI), R12
 	MOVQ       112(DI), DX
-	MOVQ       104(DI), R15
-	VMOVDQU    (R15), Y15
+	TESTQ      $0x00000002, DX
+	JNZ        store
 	MOVQ       64(DI), R15
 	TESTQ      R15, R15
 	JZ         activate
@@ -5383,49 +5409,74 @@ partial:
 next:
 	IMUL3Q $0x00000001, R8, R15
 	ADDQ   R15, SI
-	MOVQ   168(DI), R15
-	ADDQ   R15, 160(DI)
-	DECQ   88(DI)
+	DECQ   R13
 	JNZ    block
 	VZEROUPPER
 	RET
 
-// func tileF32AVX2Listed1x2(args *byte)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileF32AVX2Listed1x2(SB), NOSPLIT, $0-8
-	MOVQ args+0(FP), DI
-	MOVQ (DI), SI
-	MOVQ 8(DI), R8
-	MOVQ 16(DI), R9
-	MOVQ 48(DI), R11
-	MOVQ 56(DI), R12
-	MOVQ 72(DI), R14
+// func tileF32AVX2Sparse1x2(args *byte)
+// Requires: AVX, AVX2, BMI, FMA3, MMX+
+TEXT ·tileF32AVX2Sparse1x2(SB), NOSPLIT, $0-8
+	MOVQ    args+0(FP), DI
+	MOVQ    (DI), SI
+	MOVQ    8(DI), R8
+	MOVQ    16(DI), R9
+	MOVQ    48(DI), R11
+	MOVQ    56(DI), R12
+	MOVQ    72(DI), R14
+	MOVQ    88(DI), R13
+	MOVQ    104(DI), R15
+	VMOVDQU (R15), Y15
 
 block:
+	MOVQ  168(DI), R15
+	TESTQ R15, R15
+	JNZ   resume
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
-	MOVQ  160(DI), R12
-	MOVL  (R12), DX
-	LEAQ  4(R12)(DX*4), R12
-	NEGQ  DX
-	JZ    done
+	JMP   started
+
+resume:
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	ADDQ    $0x00000040, R15
+	MOVQ    R15, 168(DI)
+
+started:
+	MOVQ 160(DI), R15
+	MOVQ (R15), DX
+	ADDQ $0x08, R15
+	MOVQ R15, 160(DI)
+	MOVQ 144(DI), R15
+	MOVQ 152(DI), AX
+	ADDQ R15, AX
+	MOVQ AX, 144(DI)
+
+prefetch:
+	PREFETCHT1 (R15)
+	PREFETCHT1 64(R15)
+	PREFETCHT1 128(R15)
+	PREFETCHT1 192(R15)
+	ADDQ       $0x00000100, R15
+	CMPQ       R15, AX
+	JLT        prefetch
+	TESTQ      DX, DX
+	JZ         done
 
 steps:
-	MOVL         (R12)(DX*4), R13
-	LEAQ         (SI)(R13*1), AX
-	SHLQ         $0x04, R13
-	LEAQ         (R9)(R13*1), CX
-	VBROADCASTSS (AX), Y4
+	TZCNTQ       DX, AX
+	VBROADCASTSS (SI)(AX*4), Y4
+	SHLQ         $0x06, AX
+	LEAQ         (R9)(AX*1), CX
+	BLSRQ        DX, DX
 	VFMADD231PS  (CX), Y4, Y0
 	VFMADD231PS  32(CX), Y4, Y1
-	INCQ         DX
 	JNZ          steps
 
 done:
-	MOVQ       56(DI), R12
 	MOVQ       112(DI), DX
-	MOVQ       104(DI), R15
-	VMOVDQU    (R15), Y15
+	TESTQ      $0x00000002, DX
+	JNZ        store
 	MOVQ       64(DI), R15
 	TESTQ      R15, R15
 	JZ         activate
@@ -5466,554 +5517,31 @@ partial:
 next:
 	IMUL3Q $0x00000001, R8, R15
 	ADDQ   R15, SI
-	MOVQ   168(DI), R15
-	ADDQ   R15, 160(DI)
-	DECQ   88(DI)
+	DECQ   R13
 	JNZ    block
 	VZEROUPPER
 	RET
 
-// func tileF32AVX2Listed2x1(args *byte)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileF32AVX2Listed2x1(SB), NOSPLIT, $0-8
-	MOVQ args+0(FP), DI
-	MOVQ (DI), SI
-	MOVQ 8(DI), R8
-	MOVQ 16(DI), R9
-	MOVQ 48(DI), R11
-	MOVQ 56(DI), R12
-	MOVQ 72(DI), R14
+// func tileF32AVX2Sparse1x8(args *byte)
+// Requires: AVX, AVX2, BMI, FMA3, MMX+
+TEXT ·tileF32AVX2Sparse1x8(SB), NOSPLIT, $0-8
+	MOVQ    args+0(FP), DI
+	MOVQ    (DI), SI
+	MOVQ    8(DI), R8
+	MOVQ    16(DI), R9
+	MOVQ    32(DI), R10
+	LEAQ    (R10)(R10*2), BX
+	MOVQ    48(DI), R11
+	MOVQ    56(DI), R12
+	MOVQ    72(DI), R14
+	MOVQ    88(DI), R13
+	MOVQ    104(DI), R15
+	VMOVDQU (R15), Y15
 
 block:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	MOVQ  160(DI), R12
-	MOVL  (R12), DX
-	LEAQ  4(R12)(DX*4), R12
-	NEGQ  DX
-	JZ    done
-
-steps:
-	MOVL         (R12)(DX*4), R13
-	LEAQ         (SI)(R13*1), AX
-	SHLQ         $0x04, R13
-	LEAQ         (R9)(R13*1), CX
-	VMOVUPS      (CX), Y2
-	VBROADCASTSS (AX), Y3
-	VFMADD231PS  Y2, Y3, Y0
-	VBROADCASTSS (AX)(R8*1), Y3
-	VFMADD231PS  Y2, Y3, Y1
-	INCQ         DX
-	JNZ          steps
-
-done:
-	MOVQ       56(DI), R12
-	MOVQ       112(DI), DX
-	MOVQ       104(DI), R15
-	VMOVDQU    (R15), Y15
-	MOVQ       64(DI), R15
-	TESTQ      R15, R15
-	JZ         activate
-	VMASKMOVPS (R15), Y15, Y2
-	VADDPS     Y2, Y0, Y0
-	VADDPS     Y2, Y1, Y1
-
-activate:
-	TESTQ  $0x00000001, DX
-	JZ     residual
-	VPXOR  Y3, Y3, Y3
-	VMAXPS Y0, Y3, Y0
-	VMAXPS Y1, Y3, Y1
-
-residual:
-	TESTQ      R14, R14
-	JZ         store
-	MOVQ       80(DI), R15
-	VMASKMOVPS (R14), Y15, Y2
-	VADDPS     Y2, Y0, Y0
-	ADDQ       R15, R14
-	VMASKMOVPS (R14), Y15, Y2
-	VADDPS     Y2, Y1, Y1
-	ADDQ       R15, R14
-
-store:
-	TESTQ   $0x00000008, DX
-	JNZ     partial
-	VMOVUPS Y0, (R11)
-	ADDQ    R12, R11
-	VMOVUPS Y1, (R11)
-	ADDQ    R12, R11
-	JMP     next
-
-partial:
-	VMASKMOVPS Y0, Y15, (R11)
-	ADDQ       R12, R11
-	VMASKMOVPS Y1, Y15, (R11)
-	ADDQ       R12, R11
-
-next:
-	IMUL3Q $0x00000002, R8, R15
-	ADDQ   R15, SI
-	MOVQ   168(DI), R15
-	ADDQ   R15, 160(DI)
-	DECQ   88(DI)
-	JNZ    block
-	VZEROUPPER
-	RET
-
-// func tileF32AVX2Listed2x2(args *byte)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileF32AVX2Listed2x2(SB), NOSPLIT, $0-8
-	MOVQ args+0(FP), DI
-	MOVQ (DI), SI
-	MOVQ 8(DI), R8
-	MOVQ 16(DI), R9
-	MOVQ 48(DI), R11
-	MOVQ 56(DI), R12
-	MOVQ 72(DI), R14
-
-block:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	MOVQ  160(DI), R12
-	MOVL  (R12), DX
-	LEAQ  4(R12)(DX*4), R12
-	NEGQ  DX
-	JZ    done
-
-steps:
-	MOVL         (R12)(DX*4), R13
-	LEAQ         (SI)(R13*1), AX
-	SHLQ         $0x04, R13
-	LEAQ         (R9)(R13*1), CX
-	VMOVUPS      (CX), Y4
-	VMOVUPS      32(CX), Y5
-	VBROADCASTSS (AX), Y6
-	VFMADD231PS  Y4, Y6, Y0
-	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (AX)(R8*1), Y6
-	VFMADD231PS  Y4, Y6, Y2
-	VFMADD231PS  Y5, Y6, Y3
-	INCQ         DX
-	JNZ          steps
-
-done:
-	MOVQ       56(DI), R12
-	MOVQ       112(DI), DX
-	MOVQ       104(DI), R15
-	VMOVDQU    (R15), Y15
-	MOVQ       64(DI), R15
-	TESTQ      R15, R15
-	JZ         activate
-	VMOVUPS    (R15), Y4
-	VADDPS     Y4, Y0, Y0
-	VADDPS     Y4, Y2, Y2
-	VMASKMOVPS 32(R15), Y15, Y5
-	VADDPS     Y5, Y1, Y1
-	VADDPS     Y5, Y3, Y3
-
-activate:
-	TESTQ  $0x00000001, DX
-	JZ     residual
-	VPXOR  Y6, Y6, Y6
-	VMAXPS Y0, Y6, Y0
-	VMAXPS Y1, Y6, Y1
-	VMAXPS Y2, Y6, Y2
-	VMAXPS Y3, Y6, Y3
-
-residual:
-	TESTQ      R14, R14
-	JZ         store
-	MOVQ       80(DI), R15
-	VADDPS     (R14), Y0, Y0
-	VMASKMOVPS 32(R14), Y15, Y5
-	VADDPS     Y5, Y1, Y1
-	ADDQ       R15, R14
-	VADDPS     (R14), Y2, Y2
-	VMASKMOVPS 32(R14), Y15, Y5
-	VADDPS     Y5, Y3, Y3
-	ADDQ       R15, R14
-
-store:
-	TESTQ   $0x00000008, DX
-	JNZ     partial
-	VMOVUPS Y0, (R11)
-	VMOVUPS Y1, 32(R11)
-	ADDQ    R12, R11
-	VMOVUPS Y2, (R11)
-	VMOVUPS Y3, 32(R11)
-	ADDQ    R12, R11
-	JMP     next
-
-partial:
-	VMOVUPS    Y0, (R11)
-	VMASKMOVPS Y1, Y15, 32(R11)
-	ADDQ       R12, R11
-	VMOVUPS    Y2, (R11)
-	VMASKMOVPS Y3, Y15, 32(R11)
-	ADDQ       R12, R11
-
-next:
-	IMUL3Q $0x00000002, R8, R15
-	ADDQ   R15, SI
-	MOVQ   168(DI), R15
-	ADDQ   R15, 160(DI)
-	DECQ   88(DI)
-	JNZ    block
-	VZEROUPPER
-	RET
-
-// func tileF32AVX2Listed3x1(args *byte)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileF32AVX2Listed3x1(SB), NOSPLIT, $0-8
-	MOVQ args+0(FP), DI
-	MOVQ (DI), SI
-	MOVQ 8(DI), R8
-	MOVQ 16(DI), R9
-	MOVQ 48(DI), R11
-	MOVQ 56(DI), R12
-	MOVQ 72(DI), R14
-
-block:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	MOVQ  160(DI), R12
-	MOVL  (R12), DX
-	LEAQ  4(R12)(DX*4), R12
-	NEGQ  DX
-	JZ    done
-
-steps:
-	MOVL         (R12)(DX*4), R13
-	LEAQ         (SI)(R13*1), AX
-	SHLQ         $0x04, R13
-	LEAQ         (R9)(R13*1), CX
-	VMOVUPS      (CX), Y3
-	VBROADCASTSS (AX), Y4
-	VFMADD231PS  Y3, Y4, Y0
-	VBROADCASTSS (AX)(R8*1), Y4
-	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS (AX)(R8*2), Y4
-	VFMADD231PS  Y3, Y4, Y2
-	INCQ         DX
-	JNZ          steps
-
-done:
-	MOVQ       56(DI), R12
-	MOVQ       112(DI), DX
-	MOVQ       104(DI), R15
-	VMOVDQU    (R15), Y15
-	MOVQ       64(DI), R15
-	TESTQ      R15, R15
-	JZ         activate
-	VMASKMOVPS (R15), Y15, Y3
-	VADDPS     Y3, Y0, Y0
-	VADDPS     Y3, Y1, Y1
-	VADDPS     Y3, Y2, Y2
-
-activate:
-	TESTQ  $0x00000001, DX
-	JZ     residual
-	VPXOR  Y4, Y4, Y4
-	VMAXPS Y0, Y4, Y0
-	VMAXPS Y1, Y4, Y1
-	VMAXPS Y2, Y4, Y2
-
-residual:
-	TESTQ      R14, R14
-	JZ         store
-	MOVQ       80(DI), R15
-	VMASKMOVPS (R14), Y15, Y3
-	VADDPS     Y3, Y0, Y0
-	ADDQ       R15, R14
-	VMASKMOVPS (R14), Y15, Y3
-	VADDPS     Y3, Y1, Y1
-	ADDQ       R15, R14
-	VMASKMOVPS (R14), Y15, Y3
-	VADDPS     Y3, Y2, Y2
-	ADDQ       R15, R14
-
-store:
-	TESTQ   $0x00000008, DX
-	JNZ     partial
-	VMOVUPS Y0, (R11)
-	ADDQ    R12, R11
-	VMOVUPS Y1, (R11)
-	ADDQ    R12, R11
-	VMOVUPS Y2, (R11)
-	ADDQ    R12, R11
-	JMP     next
-
-partial:
-	VMASKMOVPS Y0, Y15, (R11)
-	ADDQ       R12, R11
-	VMASKMOVPS Y1, Y15, (R11)
-	ADDQ       R12, R11
-	VMASKMOVPS Y2, Y15, (R11)
-	ADDQ       R12, R11
-
-next:
-	IMUL3Q $0x00000003, R8, R15
-	ADDQ   R15, SI
-	MOVQ   168(DI), R15
-	ADDQ   R15, 160(DI)
-	DECQ   88(DI)
-	JNZ    block
-	VZEROUPPER
-	RET
-
-// func tileF32AVX2Listed3x2(args *byte)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileF32AVX2Listed3x2(SB), NOSPLIT, $0-8
-	MOVQ args+0(FP), DI
-	MOVQ (DI), SI
-	MOVQ 8(DI), R8
-	MOVQ 16(DI), R9
-	MOVQ 48(DI), R11
-	MOVQ 56(DI), R12
-	MOVQ 72(DI), R14
-
-block:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
-	MOVQ  160(DI), R12
-	MOVL  (R12), DX
-	LEAQ  4(R12)(DX*4), R12
-	NEGQ  DX
-	JZ    done
-
-steps:
-	MOVL         (R12)(DX*4), R13
-	LEAQ         (SI)(R13*1), AX
-	SHLQ         $0x04, R13
-	LEAQ         (R9)(R13*1), CX
-	VMOVUPS      (CX), Y6
-	VMOVUPS      32(CX), Y7
-	VBROADCASTSS (AX), Y8
-	VFMADD231PS  Y6, Y8, Y0
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (AX)(R8*1), Y8
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (AX)(R8*2), Y8
-	VFMADD231PS  Y6, Y8, Y4
-	VFMADD231PS  Y7, Y8, Y5
-	INCQ         DX
-	JNZ          steps
-
-done:
-	MOVQ       56(DI), R12
-	MOVQ       112(DI), DX
-	MOVQ       104(DI), R15
-	VMOVDQU    (R15), Y15
-	MOVQ       64(DI), R15
-	TESTQ      R15, R15
-	JZ         activate
-	VMOVUPS    (R15), Y6
-	VADDPS     Y6, Y0, Y0
-	VADDPS     Y6, Y2, Y2
-	VADDPS     Y6, Y4, Y4
-	VMASKMOVPS 32(R15), Y15, Y7
-	VADDPS     Y7, Y1, Y1
-	VADDPS     Y7, Y3, Y3
-	VADDPS     Y7, Y5, Y5
-
-activate:
-	TESTQ  $0x00000001, DX
-	JZ     residual
-	VPXOR  Y8, Y8, Y8
-	VMAXPS Y0, Y8, Y0
-	VMAXPS Y1, Y8, Y1
-	VMAXPS Y2, Y8, Y2
-	VMAXPS Y3, Y8, Y3
-	VMAXPS Y4, Y8, Y4
-	VMAXPS Y5, Y8, Y5
-
-residual:
-	TESTQ      R14, R14
-	JZ         store
-	MOVQ       80(DI), R15
-	VADDPS     (R14), Y0, Y0
-	VMASKMOVPS 32(R14), Y15, Y7
-	VADDPS     Y7, Y1, Y1
-	ADDQ       R15, R14
-	VADDPS     (R14), Y2, Y2
-	VMASKMOVPS 32(R14), Y15, Y7
-	VADDPS     Y7, Y3, Y3
-	ADDQ       R15, R14
-	VADDPS     (R14), Y4, Y4
-	VMASKMOVPS 32(R14), Y15, Y7
-	VADDPS     Y7, Y5, Y5
-	ADDQ       R15, R14
-
-store:
-	TESTQ   $0x00000008, DX
-	JNZ     partial
-	VMOVUPS Y0, (R11)
-	VMOVUPS Y1, 32(R11)
-	ADDQ    R12, R11
-	VMOVUPS Y2, (R11)
-	VMOVUPS Y3, 32(R11)
-	ADDQ    R12, R11
-	VMOVUPS Y4, (R11)
-	VMOVUPS Y5, 32(R11)
-	ADDQ    R12, R11
-	JMP     next
-
-partial:
-	VMOVUPS    Y0, (R11)
-	VMASKMOVPS Y1, Y15, 32(R11)
-	ADDQ       R12, R11
-	VMOVUPS    Y2, (R11)
-	VMASKMOVPS Y3, Y15, 32(R11)
-	ADDQ       R12, R11
-	VMOVUPS    Y4, (R11)
-	VMASKMOVPS Y5, Y15, 32(R11)
-	ADDQ       R12, R11
-
-next:
-	IMUL3Q $0x00000003, R8, R15
-	ADDQ   R15, SI
-	MOVQ   168(DI), R15
-	ADDQ   R15, 160(DI)
-	DECQ   88(DI)
-	JNZ    block
-	VZEROUPPER
-	RET
-
-// func tileF32AVX2Listed4x1(args *byte)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileF32AVX2Listed4x1(SB), NOSPLIT, $0-8
-	MOVQ args+0(FP), DI
-	MOVQ (DI), SI
-	MOVQ 8(DI), R8
-	MOVQ 16(DI), R9
-	MOVQ 48(DI), R11
-	MOVQ 56(DI), R12
-	MOVQ 72(DI), R14
-
-block:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	MOVQ  160(DI), R12
-	MOVL  (R12), DX
-	LEAQ  4(R12)(DX*4), R12
-	LEAQ  (R8)(R8*2), R10
-	NEGQ  DX
-	JZ    done
-
-steps:
-	MOVL         (R12)(DX*4), R13
-	LEAQ         (SI)(R13*1), AX
-	LEAQ         (AX)(R10*1), BX
-	SHLQ         $0x04, R13
-	LEAQ         (R9)(R13*1), CX
-	VMOVUPS      (CX), Y4
-	VBROADCASTSS (AX), Y5
-	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS (AX)(R8*1), Y5
-	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS (AX)(R8*2), Y5
-	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS (BX), Y5
-	VFMADD231PS  Y4, Y5, Y3
-	INCQ         DX
-	JNZ          steps
-
-done:
-	MOVQ       56(DI), R12
-	MOVQ       112(DI), DX
-	MOVQ       104(DI), R15
-	VMOVDQU    (R15), Y15
-	MOVQ       64(DI), R15
-	TESTQ      R15, R15
-	JZ         activate
-	VMASKMOVPS (R15), Y15, Y4
-	VADDPS     Y4, Y0, Y0
-	VADDPS     Y4, Y1, Y1
-	VADDPS     Y4, Y2, Y2
-	VADDPS     Y4, Y3, Y3
-
-activate:
-	TESTQ  $0x00000001, DX
-	JZ     residual
-	VPXOR  Y5, Y5, Y5
-	VMAXPS Y0, Y5, Y0
-	VMAXPS Y1, Y5, Y1
-	VMAXPS Y2, Y5, Y2
-	VMAXPS Y3, Y5, Y3
-
-residual:
-	TESTQ      R14, R14
-	JZ         store
-	MOVQ       80(DI), R15
-	VMASKMOVPS (R14), Y15, Y4
-	VADDPS     Y4, Y0, Y0
-	ADDQ       R15, R14
-	VMASKMOVPS (R14), Y15, Y4
-	VADDPS     Y4, Y1, Y1
-	ADDQ       R15, R14
-	VMASKMOVPS (R14), Y15, Y4
-	VADDPS     Y4, Y2, Y2
-	ADDQ       R15, R14
-	VMASKMOVPS (R14), Y15, Y4
-	VADDPS     Y4, Y3, Y3
-	ADDQ       R15, R14
-
-store:
-	TESTQ   $0x00000008, DX
-	JNZ     partial
-	VMOVUPS Y0, (R11)
-	ADDQ    R12, R11
-	VMOVUPS Y1, (R11)
-	ADDQ    R12, R11
-	VMOVUPS Y2, (R11)
-	ADDQ    R12, R11
-	VMOVUPS Y3, (R11)
-	ADDQ    R12, R11
-	JMP     next
-
-partial:
-	VMASKMOVPS Y0, Y15, (R11)
-	ADDQ       R12, R11
-	VMASKMOVPS Y1, Y15, (R11)
-	ADDQ       R12, R11
-	VMASKMOVPS Y2, Y15, (R11)
-	ADDQ       R12, R11
-	VMASKMOVPS Y3, Y15, (R11)
-	ADDQ       R12, R11
-
-next:
-	IMUL3Q $0x00000004, R8, R15
-	ADDQ   R15, SI
-	MOVQ   168(DI), R15
-	ADDQ   R15, 160(DI)
-	DECQ   88(DI)
-	JNZ    block
-	VZEROUPPER
-	RET
-
-// func tileF32AVX2Listed4x2(args *byte)
-// Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·tileF32AVX2Listed4x2(SB), NOSPLIT, $0-8
-	MOVQ args+0(FP), DI
-	MOVQ (DI), SI
-	MOVQ 8(DI), R8
-	MOVQ 16(DI), R9
-	MOVQ 48(DI), R11
-	MOVQ 56(DI), R12
-	MOVQ 72(DI), R14
-
-block:
+	MOVQ  168(DI), R15
+	TESTQ R15, R15
+	JNZ   resume
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
@@ -6022,57 +5550,79 @@ block:
 	VPXOR Y5, Y5, Y5
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
-	MOVQ  144(DI), R15
-	MOVQ  160(DI), R12
-	MOVL  (R12), DX
-	LEAQ  4(R12)(DX*4), R12
-	LEAQ  (R8)(R8*2), R10
-	NEGQ  DX
-	JZ    done
+	JMP   started
+
+resume:
+	VMOVUPS (R15), Y0
+	VMOVUPS 32(R15), Y1
+	VMOVUPS 64(R15), Y2
+	VMOVUPS 96(R15), Y3
+	VMOVUPS 128(R15), Y4
+	VMOVUPS 160(R15), Y5
+	VMOVUPS 192(R15), Y6
+	VMOVUPS 224(R15), Y7
+	ADDQ    $0x00000100, R15
+	MOVQ    R15, 168(DI)
+
+started:
+	MOVQ 160(DI), R15
+	MOVQ (R15), DX
+	ADDQ $0x08, R15
+	MOVQ R15, 160(DI)
+	MOVQ 144(DI), R15
+	MOVQ 152(DI), AX
+	ADDQ R15, AX
+	MOVQ AX, 144(DI)
+
+prefetch:
+	PREFETCHT1 (R15)
+	PREFETCHT1 64(R15)
+	PREFETCHT1 128(R15)
+	PREFETCHT1 192(R15)
+	ADDQ       $0x00000100, R15
+	CMPQ       R15, AX
+	JLT        prefetch
+	TESTQ      DX, DX
+	JZ         done
 
 steps:
-	MOVL         (R12)(DX*4), R13
-	LEAQ         (SI)(R13*1), AX
-	LEAQ         (AX)(R10*1), BX
-	SHLQ         $0x04, R13
-	LEAQ         (R9)(R13*1), CX
-	PREFETCHT1   (R15)
-	ADDQ         152(DI), R15
-	VMOVUPS      (CX), Y8
-	VMOVUPS      32(CX), Y9
-	VBROADCASTSS (AX), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (AX)(R8*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (AX)(R8*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (BX), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	INCQ         DX
+	TZCNTQ       DX, AX
+	VBROADCASTSS (SI)(AX*4), Y10
+	SHLQ         $0x06, AX
+	LEAQ         (R9)(AX*1), CX
+	BLSRQ        DX, DX
+	VFMADD231PS  (CX), Y10, Y0
+	VFMADD231PS  32(CX), Y10, Y1
+	VFMADD231PS  (CX)(R10*1), Y10, Y2
+	VFMADD231PS  32(CX)(R10*1), Y10, Y3
+	VFMADD231PS  (CX)(R10*2), Y10, Y4
+	VFMADD231PS  32(CX)(R10*2), Y10, Y5
+	VFMADD231PS  (CX)(BX*1), Y10, Y6
+	VFMADD231PS  32(CX)(BX*1), Y10, Y7
 	JNZ          steps
 
 done:
-	MOVQ       56(DI), R12
-	MOVQ       R15, 144(DI)
 	MOVQ       112(DI), DX
-	MOVQ       104(DI), R15
-	VMOVDQU    (R15), Y15
+	TESTQ      $0x00000002, DX
+	JNZ        store
 	MOVQ       64(DI), R15
 	TESTQ      R15, R15
 	JZ         activate
 	VMOVUPS    (R15), Y8
 	VADDPS     Y8, Y0, Y0
-	VADDPS     Y8, Y2, Y2
-	VADDPS     Y8, Y4, Y4
-	VADDPS     Y8, Y6, Y6
-	VMASKMOVPS 32(R15), Y15, Y9
+	VMOVUPS    32(R15), Y9
 	VADDPS     Y9, Y1, Y1
+	VMOVUPS    64(R15), Y8
+	VADDPS     Y8, Y2, Y2
+	VMOVUPS    96(R15), Y9
 	VADDPS     Y9, Y3, Y3
+	VMOVUPS    128(R15), Y8
+	VADDPS     Y8, Y4, Y4
+	VMOVUPS    160(R15), Y9
 	VADDPS     Y9, Y5, Y5
+	VMOVUPS    192(R15), Y8
+	VADDPS     Y8, Y6, Y6
+	VMASKMOVPS 224(R15), Y15, Y9
 	VADDPS     Y9, Y7, Y7
 
 activate:
@@ -6093,19 +5643,13 @@ residual:
 	JZ         store
 	MOVQ       80(DI), R15
 	VADDPS     (R14), Y0, Y0
-	VMASKMOVPS 32(R14), Y15, Y9
-	VADDPS     Y9, Y1, Y1
-	ADDQ       R15, R14
-	VADDPS     (R14), Y2, Y2
-	VMASKMOVPS 32(R14), Y15, Y9
-	VADDPS     Y9, Y3, Y3
-	ADDQ       R15, R14
-	VADDPS     (R14), Y4, Y4
-	VMASKMOVPS 32(R14), Y15, Y9
-	VADDPS     Y9, Y5, Y5
-	ADDQ       R15, R14
-	VADDPS     (R14), Y6, Y6
-	VMASKMOVPS 32(R14), Y15, Y9
+	VADDPS     32(R14), Y1, Y1
+	VADDPS     64(R14), Y2, Y2
+	VADDPS     96(R14), Y3, Y3
+	VADDPS     128(R14), Y4, Y4
+	VADDPS     160(R14), Y5, Y5
+	VADDPS     192(R14), Y6, Y6
+	VMASKMOVPS 224(R14), Y15, Y9
 	VADDPS     Y9, Y7, Y7
 	ADDQ       R15, R14
 
@@ -6114,38 +5658,30 @@ store:
 	JNZ     partial
 	VMOVUPS Y0, (R11)
 	VMOVUPS Y1, 32(R11)
-	ADDQ    R12, R11
-	VMOVUPS Y2, (R11)
-	VMOVUPS Y3, 32(R11)
-	ADDQ    R12, R11
-	VMOVUPS Y4, (R11)
-	VMOVUPS Y5, 32(R11)
-	ADDQ    R12, R11
-	VMOVUPS Y6, (R11)
-	VMOVUPS Y7, 32(R11)
+	VMOVUPS Y2, 64(R11)
+	VMOVUPS Y3, 96(R11)
+	VMOVUPS Y4, 128(R11)
+	VMOVUPS Y5, 160(R11)
+	VMOVUPS Y6, 192(R11)
+	VMOVUPS Y7, 224(R11)
 	ADDQ    R12, R11
 	JMP     next
 
 partial:
 	VMOVUPS    Y0, (R11)
-	VMASKMOVPS Y1, Y15, 32(R11)
-	ADDQ       R12, R11
-	VMOVUPS    Y2, (R11)
-	VMASKMOVPS Y3, Y15, 32(R11)
-	ADDQ       R12, R11
-	VMOVUPS    Y4, (R11)
-	VMASKMOVPS Y5, Y15, 32(R11)
-	ADDQ       R12, R11
-	VMOVUPS    Y6, (R11)
-	VMASKMOVPS Y7, Y15, 32(R11)
+	VMOVUPS    Y1, 32(R11)
+	VMOVUPS    Y2, 64(R11)
+	VMOVUPS    Y3, 96(R11)
+	VMOVUPS    Y4, 128(R11)
+	VMOVUPS    Y5, 160(R11)
+	VMOVUPS    Y6, 192(R11)
+	VMASKMOVPS Y7, Y15, 224(R11)
 	ADDQ       R12, R11
 
 next:
-	IMUL3Q $0x00000004, R8, R15
+	IMUL3Q $0x00000001, R8, R15
 	ADDQ   R15, SI
-	MOVQ   168(DI), R15
-	ADDQ   R15, 160(DI)
-	DECQ   88(DI)
+	DECQ   R13
 	JNZ    block
 	VZEROUPPER
 	RET

@@ -264,82 +264,22 @@ func tileF32AVX512Strided6x4(args *byte)
 //go:noescape
 func tileF32AVX512Strided1x8(args *byte)
 
-// tileF32AVX512Listed1x1 multiplies blocks of 1 rows by 1 vectors of columns: panels of 64 columns, float32, listed steps.
+// tileF32AVX512Sparse1x1 multiplies blocks of 1 rows by 1 vectors of columns: panels of 64 columns, float32, some steps.
 //
 //go:noescape
-func tileF32AVX512Listed1x1(args *byte)
+func tileF32AVX512Sparse1x1(args *byte)
 
-// tileF32AVX512Listed1x2 multiplies blocks of 1 rows by 2 vectors of columns: panels of 64 columns, float32, listed steps.
+// tileF32AVX512Sparse1x2 multiplies blocks of 1 rows by 2 vectors of columns: panels of 64 columns, float32, some steps.
 //
 //go:noescape
-func tileF32AVX512Listed1x2(args *byte)
+func tileF32AVX512Sparse1x2(args *byte)
 
-// tileF32AVX512Listed1x3 multiplies blocks of 1 rows by 3 vectors of columns: panels of 64 columns, float32, listed steps.
+// tileF32AVX512Sparse1x3 multiplies blocks of 1 rows by 3 vectors of columns: panels of 64 columns, float32, some steps.
 //
 //go:noescape
-func tileF32AVX512Listed1x3(args *byte)
+func tileF32AVX512Sparse1x3(args *byte)
 
-// tileF32AVX512Listed1x4 multiplies blocks of 1 rows by 4 vectors of columns: panels of 64 columns, float32, listed steps.
+// tileF32AVX512Sparse1x4 multiplies blocks of 1 rows by 4 vectors of columns: panels of 64 columns, float32, some steps.
 //
 //go:noescape
-func tileF32AVX512Listed1x4(args *byte)
-
-// tileF32AVX512Listed2x1 multiplies blocks of 2 rows by 1 vectors of columns: panels of 64 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX512Listed2x1(args *byte)
-
-// tileF32AVX512Listed2x2 multiplies blocks of 2 rows by 2 vectors of columns: panels of 64 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX512Listed2x2(args *byte)
-
-// tileF32AVX512Listed2x3 multiplies blocks of 2 rows by 3 vectors of columns: panels of 64 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX512Listed2x3(args *byte)
-
-// tileF32AVX512Listed2x4 multiplies blocks of 2 rows by 4 vectors of columns: panels of 64 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX512Listed2x4(args *byte)
-
-// tileF32AVX512Listed3x1 multiplies blocks of 3 rows by 1 vectors of columns: panels of 64 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX512Listed3x1(args *byte)
-
-// tileF32AVX512Listed3x2 multiplies blocks of 3 rows by 2 vectors of columns: panels of 64 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX512Listed3x2(args *byte)
-
-// tileF32AVX512Listed3x3 multiplies blocks of 3 rows by 3 vectors of columns: panels of 64 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX512Listed3x3(args *byte)
-
-// tileF32AVX512Listed3x4 multiplies blocks of 3 rows by 4 vectors of columns: panels of 64 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX512Listed3x4(args *byte)
-
-// tileF32AVX512Listed4x1 multiplies blocks of 4 rows by 1 vectors of columns: panels of 64 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX512Listed4x1(args *byte)
-
-// tileF32AVX512Listed4x2 multiplies blocks of 4 rows by 2 vectors of columns: panels of 64 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX512Listed4x2(args *byte)
-
-// tileF32AVX512Listed4x3 multiplies blocks of 4 rows by 3 vectors of columns: panels of 64 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX512Listed4x3(args *byte)
-
-// tileF32AVX512Listed4x4 multiplies blocks of 4 rows by 4 vectors of columns: panels of 64 columns, float32, listed steps.
-//
-//go:noescape
-func tileF32AVX512Listed4x4(args *byte)
+func tileF32AVX512Sparse1x4(args *byte)

@@ -27,7 +27,7 @@ func sparseF32(r *rand.Rand, m, k int, share float64, special bool) []float32 {
 
 // TestMatMulF32Sparse: the bits are those of MatMulF32 and nothing beside the destination is written, whatever is skipped.
 func TestMatMulF32Sparse(t *testing.T) {
-	sizes := append([]struct{ m, n, k int }{{52, 256, 512}, {401, 70, 260}, {4, 128, 5000}}, testSizes...)
+	sizes := append([]struct{ m, n, k int }{{52, 256, 512}, {401, 70, 260}, {9, 128, 5000}}, testSizes...)
 	for _, tier := range testTiers(t) {
 		s := For(tier)
 		var scratch Scratch
@@ -47,7 +47,16 @@ func TestMatMulF32Sparse(t *testing.T) {
 						done := s.MatMulF32Sparse(got, ldd, a, k, m, w, ep, &scratch)
 						wantEqual(t, fmt.Sprintf("%s, %v, %g, epilogue %d", tier, size, share, e), got, want, m, n, ldd)
 						check(t)
-						if all := int64(m) * int64(n) * int64(k); done > all || tier != Portable && !special && share == 0.9 && m >= 4 && k > 100 && done > all*7/8 {
+						if ep.Add != nil { // the residual may be the destination
+							inPlace := make([]float32, m*ldd)
+							for i := range m {
+								copy(inPlace[i*ldd:][:n], ep.Add[i*ep.LdAdd:])
+							}
+							ep.Add, ep.LdAdd = inPlace, ldd
+							s.MatMulF32Sparse(inPlace, ldd, a, k, m, w, ep, &scratch)
+							wantEqual(t, fmt.Sprintf("%s, %v, %g, in place", tier, size, share), inPlace, want, m, n, ldd)
+						}
+						if all := int64(m) * int64(n) * int64(k); done > all || tier != Portable && !special && share == 0.9 && m >= fewestSparse && k > 100 && done > all*7/8 {
 							t.Errorf("%s, %v, %g zero: %d multiply-adds done of %d", tier, size, share, done, all)
 						}
 					}
@@ -70,12 +79,12 @@ func TestMatMulF32SparseZeros(t *testing.T) {
 			"NaN is no 0": {[]float32{float32(math.NaN()), 0, 0, 0, 0, 0, 0, 0}, []float32{1, 1, 1, 1, 1, 1, 1, 1}},
 			"the least weight belongs to another column": {[]float32{1e-20, 0, 0, 0, 0, 0, 0, 0}, []float32{1, 1e-30, 1, 1, 1, 1, 1, 1}},
 		} {
-			a := slices.Repeat(c.a, 4)
+			a := slices.Repeat(c.a, fewestSparse)
 			w := s.PackF32(c.b, 8, 1, 1, false)
-			var want, got [4]float32
-			s.MatMulF32(want[:], 1, a, 8, 4, w, Epilogue{})
-			s.MatMulF32Sparse(got[:], 1, a, 8, 4, w, Epilogue{}, &Scratch{})
-			wantEqual(t, tier.String()+": "+name, got[:], want[:], 4, 1, 1)
+			var want, got [fewestSparse]float32
+			s.MatMulF32(want[:], 1, a, 8, fewestSparse, w, Epilogue{})
+			s.MatMulF32Sparse(got[:], 1, a, 8, fewestSparse, w, Epilogue{}, &Scratch{})
+			wantEqual(t, tier.String()+": "+name, got[:], want[:], fewestSparse, 1, 1)
 		}
 	}
 }

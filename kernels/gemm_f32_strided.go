@@ -6,9 +6,10 @@ import "unsafe"
 // only grow; a Scratch serves one goroutine at a time.
 type Scratch struct {
 	f32   []float32 // b transposed, in panels
-	lists []int32   // of listed tiles
-	s8    PackedS8  // b
-	ones  Codes     // a row of ones, which gives column sums
+	bits  []uint64  // of sparse tiles, as
+	sums  []float32
+	s8    PackedS8 // b
+	ones  Codes    // a row of ones, which gives column sums
 	scale [1]float32
 	soon  [2]uintptr // addresses that Soon was given, 0 for none: nothing is read there
 }

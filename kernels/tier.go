@@ -50,11 +50,11 @@ func Supported(t Tier) bool {
 	case Portable:
 		return true
 	case AVX2:
-		return haveAssembly && cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3)
+		return haveAssembly && cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI1)
 	case AVXVNNI:
-		return haveAssembly && cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.AVXVNNI)
+		return haveAssembly && cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI1, cpuid.AVXVNNI)
 	case AVX512VNNI:
-		return haveAssembly && cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.AVX512F, cpuid.AVX512BW,
+		return haveAssembly && cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI1, cpuid.AVX512F, cpuid.AVX512BW,
 			cpuid.AVX512DQ, cpuid.AVX512VL, cpuid.AVX512VNNI)
 	}
 	return false

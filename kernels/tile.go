@@ -26,10 +26,10 @@ type tile struct {
 	shift  int64          // minus the shift of the codes, in the low 32 bits
 	next   uintptr        // what tiles of many rows prefetch: no pointer, since it runs past the weights
 	ahead  int            // from one prefetch to the next
-	// Of listed tiles, whose k is about how many steps a block takes: the list of each block, and from one to the next.
-	list     unsafe.Pointer
-	listStep int
-	// Of tiles that prefetch, but listed ones: the places where blocks begin to prefetch what is read after the product, from
+	// Of sparse tiles: the bits of the steps of k that each row takes, and the sums of the steps before, row by row as wide as the
+	// tile; nil: none.
+	bits, sums unsafe.Pointer
+	// Of tiles that prefetch: the places where blocks begin to prefetch what is read after the product, from
 	// one in this list to the next, and from one prefetch to the next.
 	later                unsafe.Pointer
 	laterNext, laterStep int
@@ -40,7 +40,7 @@ type tile struct {
 // Bits of tile.flags.
 const (
 	flagRelu = 1 << iota
-	flagRaw  // store the int32 sums
+	flagRaw  // store the sums as they are
 	flagOneScale
 	flagTail // the last vector is partly outside
 )
@@ -51,10 +51,10 @@ type tileKind uint8
 const (
 	tilesF32AVX2 tileKind = iota
 	tilesF32AVX2Strided
-	tilesF32AVX2Listed
+	tilesF32AVX2Sparse
 	tilesF32AVX512
 	tilesF32AVX512Strided
-	tilesF32AVX512Listed
+	tilesF32AVX512Sparse
 	tilesS8AVX2
 	tilesS8RowAVX2
 	tilesS8NarrowAVX2
@@ -68,16 +68,15 @@ const (
 type tileSizes struct {
 	lanes, vecs, rows int
 	wide              [4]int
-	listed            bool
 }
 
 var sizesOf = [...]tileSizes{
 	tilesF32AVX2:          {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
 	tilesF32AVX2Strided:   {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
-	tilesF32AVX2Listed:    {lanes: 8, vecs: 2, rows: 4, listed: true},
+	tilesF32AVX2Sparse:    {lanes: 8, vecs: 2, rows: 1, wide: [4]int{1: 8}},
 	tilesF32AVX512:        {lanes: 16, vecs: 4, rows: 6, wide: [4]int{1: 8, 2: 8, 3: 8}},
 	tilesF32AVX512Strided: {lanes: 16, vecs: 4, rows: 6, wide: [4]int{1: 8}},
-	tilesF32AVX512Listed:  {lanes: 16, vecs: 4, rows: 4, listed: true},
+	tilesF32AVX512Sparse:  {lanes: 16, vecs: 4, rows: 1},
 	tilesS8AVX2:           {lanes: 8, vecs: 2, rows: 6, wide: [4]int{1: 8, 2: 4, 3: 4}},
 	tilesS8NarrowAVX2:     {lanes: 8, vecs: 2, rows: 5, wide: [4]int{1: 8, 2: 4}},
 	tilesS8RowAVX2:        {lanes: 8, vecs: 2, rows: 1, wide: [4]int{1: 8}},
@@ -146,28 +145,12 @@ func (t *tile) runRows(kind tileKind, m, n, panel int) {
 		part.lda, panel = 0, 0 // a and b have no elements, and no pointer may leave them
 	}
 	part.bNext = panel
+	rows := low // of the only height, 0 if there are two
+	if high > 0 {
+		rows = 0
+	}
 	for j := 0; j < n; {
-		vecs := min(size.vecs, (n-j+size.lanes-1)/size.lanes)
-		if high == 0 && low < len(size.wide) && n-j >= size.wide[low]*size.lanes {
-			vecs = max(vecs, size.wide[low])
-		}
-		part.mask, part.lanes = 1<<size.lanes-1, unsafe.Pointer(&laneMask[0])
-		part.flags = t.flags
-		if rest := vecs*size.lanes - (n - j); rest > 0 {
-			part.mask >>= rest
-			part.lanes = unsafe.Pointer(&laneMask[rest&7])
-			part.flags |= flagTail
-		}
-		part.b = unsafe.Add(t.b, j/(size.vecs*size.lanes)*panel)
-		if t.bias != nil {
-			part.bias = unsafe.Add(t.bias, 4*j)
-		}
-		if t.scale != nil && t.flags&flagOneScale == 0 {
-			part.scale = unsafe.Add(t.scale, 4*j)
-		}
-		if t.colSum != nil {
-			part.colSum = unsafe.Add(t.colSum, 4*j)
-		}
+		vecs := part.columns(t, size, rows, j, n, panel)
 		// All blocks of rows together prefetch one panel while they go over another, as far as the lines suffice that they ask
 		// for. Behind the last panel lie, as a rule, the weights of the next product, whose panels may be larger.
 		part.next = uintptr(part.b) + uintptr(panel)
@@ -175,18 +158,40 @@ func (t *tile) runRows(kind tileKind, m, n, panel int) {
 		if j+vecs*size.lanes >= n {
 			bytes = max(bytes, nextProduct)
 		}
-		steps := 2 // from one prefetch to the next
-		if size.listed {
-			steps = 1
-		}
-		part.ahead = min(8*size.lanes*steps, steps*bytes/max(1, all*t.k)+1)
-		part.list = t.list // tiles move it on, from block to block
+		part.ahead = min(16*size.lanes, 2*bytes/max(1, all*t.k)+1)
 		if high > 0 {
 			part.rows(t, kind, low+1, vecs, 0, j, high)
 		}
 		part.rows(t, kind, low, vecs, high*(low+1), j, all-high)
 		j += vecs * size.lanes
 	}
+}
+
+// columns makes t the part of the product whole that begins with column j of n, for blocks of a height (0: of several), and
+// returns how many vectors of columns it has.
+func (t *tile) columns(whole *tile, size *tileSizes, height, j, n, panel int) (vecs int) {
+	vecs = min(size.vecs, (n-j+size.lanes-1)/size.lanes)
+	if height < len(size.wide) && n-j >= size.wide[height]*size.lanes {
+		vecs = max(vecs, size.wide[height])
+	}
+	t.mask, t.lanes = 1<<size.lanes-1, unsafe.Pointer(&laneMask[0])
+	t.flags = whole.flags
+	if rest := vecs*size.lanes - (n - j); rest > 0 {
+		t.mask >>= rest
+		t.lanes = unsafe.Pointer(&laneMask[rest&7])
+		t.flags |= flagTail
+	}
+	t.b = unsafe.Add(whole.b, j/(size.vecs*size.lanes)*panel)
+	if whole.bias != nil {
+		t.bias = unsafe.Add(whole.bias, 4*j)
+	}
+	if whole.scale != nil && whole.flags&flagOneScale == 0 {
+		t.scale = unsafe.Add(whole.scale, 4*j)
+	}
+	if whole.colSum != nil {
+		t.colSum = unsafe.Add(whole.colSum, 4*j)
+	}
+	return vecs
 }
 
 // rows runs blocks of one height, from row i and column j of the product whole on.
@@ -198,7 +203,7 @@ func (t *tile) rows(whole *tile, kind tileKind, height, vecs, i, j, blocks int) 
 	for blocks > 0 {
 		count := min(blocks, most)
 		t.later, t.laterNext, t.laterStep = unsafe.Pointer(&nowhere), 0, 0
-		if size := &sizesOf[kind]; t.soon != nil && height >= 4 && vecs == size.vecs && !size.listed {
+		if size := &sizesOf[kind]; t.soon != nil && height >= 4 && vecs == size.vecs {
 			count = t.soon.give(t, count)
 		}
 		t.blocks = count

@@ -9,14 +9,14 @@ func runTile(kind tileKind, rows, vecs int, t *tile) {
 		tileF32AVX2(rows, vecs, t)
 	case tilesF32AVX2Strided:
 		tileF32AVX2Strided(rows, vecs, t)
-	case tilesF32AVX2Listed:
-		tileF32AVX2Listed(rows, vecs, t)
+	case tilesF32AVX2Sparse:
+		tileF32AVX2Sparse(rows, vecs, t)
 	case tilesF32AVX512:
 		tileF32AVX512(rows, vecs, t)
 	case tilesF32AVX512Strided:
 		tileF32AVX512Strided(rows, vecs, t)
-	case tilesF32AVX512Listed:
-		tileF32AVX512Listed(rows, vecs, t)
+	case tilesF32AVX512Sparse:
+		tileF32AVX512Sparse(rows, vecs, t)
 	case tilesS8AVX2:
 		tileS8AVX2(rows, vecs, t)
 	case tilesS8RowAVX2:

@@ -14,10 +14,10 @@ func widenQuadsAVX2(*int16, *int8, int)               { panic("kernels: this bui
 func interleaveAVX2(*byte, int, *byte, int, int, int) { panic("kernels: this build has no assembly") }
 func widenBytesAVX2(*int16, *uint8, int, int)         { panic("kernels: this build has no assembly") }
 func transposeAVX2(*byte, int, *byte, int, int, int)  { panic("kernels: this build has no assembly") }
-func listNonzeroAVX2(*int32, *float32, int, int, int, *int32, *[8]uint8) uint32 {
+func nonzeroAVX2(*uint64, int, *float32, int, int, int) uint32 {
 	panic("kernels: this build has no assembly")
 }
-func listNonzeroAVX512(*int32, *float32, int, int, int, *int32) uint32 {
+func nonzeroAVX512(*uint64, int, *float32, int, int, int) uint32 {
 	panic("kernels: this build has no assembly")
 }
 func fewTransposedF32(*float32, int, *float32, int, *float32, int, int, int, int, int, int) {

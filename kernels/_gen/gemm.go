@@ -12,8 +12,8 @@ import (
 
 // gemmFiles are the matrix products and what belongs to them, one file of routines per entry.
 var gemmFiles = map[string]func(*build.Context){
-	"gemm_f32_avx2":       tiles(f32AVX2, f32AVX2Strided, f32AVX2Listed),
-	"gemm_f32_avx512":     tiles(f32AVX512, f32AVX512Strided, f32AVX512Listed),
+	"gemm_f32_avx2":       tiles(f32AVX2, f32AVX2Strided, f32AVX2Sparse),
+	"gemm_f32_avx512":     tiles(f32AVX512, f32AVX512Strided, f32AVX512Sparse),
 	"gemm_s8_avx2":        tiles(s8Pairs, s8Row, s8Narrow),
 	"gemm_s8_avxvnni":     tiles(s8AVXVNNI),
 	"gemm_s8_avx512vnni":  tiles(s8VNNI),
@@ -22,13 +22,13 @@ var gemmFiles = map[string]func(*build.Context){
 	"gemm_transpose":      transpose,
 	"gemm_few_avx512vnni": few,
 	"gemm_few_f32_avx512": fewF32,
-	"gemm_list":           lists,
+	"gemm_sparse":         nonzero,
 }
 
 // goFiles are the Go files that go with them: the choice of a routine by its size.
 var goFiles = map[string]func() string{
 	"gemm_dispatch_amd64.go": func() string {
-		return dispatch(f32AVX2, f32AVX2Strided, f32AVX2Listed, f32AVX512, f32AVX512Strided, f32AVX512Listed, s8Pairs, s8Row, s8Narrow, s8AVXVNNI, s8VNNI)
+		return dispatch(f32AVX2, f32AVX2Strided, f32AVX2Sparse, f32AVX512, f32AVX512Strided, f32AVX512Sparse, s8Pairs, s8Row, s8Narrow, s8AVXVNNI, s8VNNI)
 	},
 }
 
@@ -54,8 +54,8 @@ type family struct {
 	zmm   bool
 	// strided tiles read b in place, rows bStep bytes apart; the others read panels.
 	strided bool
-	// listed tiles take only the steps of k that a list names.
-	listed bool
+	// sparse tiles take only the steps of k whose bits are set, of 64.
+	sparse bool
 	sizes  []size
 }
 
@@ -71,10 +71,10 @@ var (
 		sizes: append(grid(6, 4), size{1, 8}, size{2, 8}, size{3, 8})}
 	f32AVX512Strided = family{name: "tileF32AVX512Strided", arith: fma, zmm: true, strided: true,
 		doc: "b in place, float32", sizes: append(grid(6, 4), size{1, 8})}
-	f32AVX2Listed = family{name: "tileF32AVX2Listed", arith: fma, listed: true, doc: "panels of 16 columns, float32, listed steps",
-		sizes: grid(4, 2)}
-	f32AVX512Listed = family{name: "tileF32AVX512Listed", arith: fma, zmm: true, listed: true,
-		doc: "panels of 64 columns, float32, listed steps", sizes: grid(4, 4)}
+	f32AVX2Sparse = family{name: "tileF32AVX2Sparse", arith: fma, sparse: true, doc: "panels of 16 columns, float32, some steps",
+		sizes: append(grid(1, 2), size{1, 8})}
+	f32AVX512Sparse = family{name: "tileF32AVX512Sparse", arith: fma, zmm: true, sparse: true,
+		doc: "panels of 64 columns, float32, some steps", sizes: grid(1, 4)}
 	s8Pairs = family{name: "tileS8AVX2", arith: madd, doc: "panels of 16 columns, int16 pairs",
 		sizes: append(grid(6, 2), size{1, 8}, size{2, 4}, size{3, 4})}
 	s8Narrow = family{name: "tileS8NarrowAVX2", arith: maddubs, doc: "panels of 16 columns, weights in [-64, 64]",
@@ -138,7 +138,7 @@ const (
 	argScale, argColSum      = 120, 128
 	argShift                 = 136
 	argNext, argAhead        = 144, 152
-	argList, argListStep     = 160, 168
+	argBits, argSums         = 160, 168
 	argLater, argLaterNext   = 176, 184
 	argLaterStep             = 192
 )
@@ -146,19 +146,19 @@ const (
 // Bits of the flags.
 const (
 	flagRelu     = 1
-	flagRaw      = 2 // store the int32 sums
+	flagRaw      = 2 // store the sums as they are
 	flagOneScale = 4
 	flagTail     = 8 // the last vector is partly outside
 )
 
 // gp names the general registers by their use.
 var gp = struct {
-	args, row, lda, b0, bx, dst, ldd, blocks, add, a0, a3, b, k, tmp, flags, next, ahead, later, a33, at, list reg.GPPhysical
+	args, row, lda, b0, bx, dst, ldd, blocks, add, a0, a3, b, k, tmp, flags, next, ahead, later, bits, at reg.GPPhysical
 }{
 	args: reg.RDI, row: reg.RSI, lda: reg.R8, b0: reg.R9, bx: reg.R10, dst: reg.R11, ldd: reg.R12,
 	blocks: reg.R13, add: reg.R14, a0: reg.RAX, a3: reg.RBX, b: reg.RCX, k: reg.RDX, tmp: reg.R15, flags: reg.RDX,
 	next: reg.R15, ahead: reg.R10, later: reg.R13, // where tmp and bx are not needed and blocks are in memory
-	a33: reg.R10, at: reg.R13, list: reg.R12, // of listed tiles, which keep blocks and ldd in memory
+	bits: reg.RDX, at: reg.RAX, // of sparse tiles
 }
 
 // tileGen emits one tile.
@@ -254,48 +254,33 @@ func (g *tileGen) emit() {
 	if g.vecs > 3*g.panelVecs && !g.strided {
 		g.LEAQ(Mem{Base: gp.bx, Index: gp.bx, Scale: 2}, gp.a3)
 	}
-	if g.prefetches() && !g.listed {
+	if g.prefetches() {
 		g.MOVQ(g.arg(argAhead), gp.ahead)
 	}
 	g.MOVQ(g.arg(argDst), gp.dst)
 	g.MOVQ(g.arg(argLdd), gp.ldd)
 	g.MOVQ(g.arg(argAdd), gp.add)
-	if !g.keepsBlocks() {
+	if !g.prefetches() {
 		g.MOVQ(g.arg(argBlocks), gp.blocks)
 	}
 	if g.zmm {
 		g.KMOVW(g.arg(argMask), reg.K1)
-	} else if g.strided {
+	} else if g.strided || g.sparse {
 		g.loadMask()
 	}
 
 	g.Label("block")
-	g.start()
-	if g.prefetches() {
-		if !g.listed {
-			g.MOVQ(g.arg(argLater), gp.tmp)
-			g.MOVQ(Mem{Base: gp.tmp}, gp.later)
-			g.ADDQ(g.arg(argLaterNext), gp.tmp)
-			g.MOVQ(gp.tmp, g.arg(argLater))
-		}
-		g.MOVQ(g.arg(argNext), gp.next)
-	}
-	if g.listed {
-		g.listedLoop()
+	if g.sparse {
+		g.startSparse()
+		g.sparseLoop()
 	} else {
-		g.loop()
-	}
-	if g.prefetches() {
-		g.MOVQ(gp.next, g.arg(argNext))
+		g.start()
+		g.loopAhead()
 	}
 	g.epilogue()
 	g.IMUL3Q(U32(g.rows), gp.lda, gp.tmp)
 	g.ADDQ(gp.tmp, gp.row)
-	if g.listed {
-		g.MOVQ(g.arg(argListStep), gp.tmp)
-		g.ADDQ(gp.tmp, g.arg(argList))
-	}
-	if g.keepsBlocks() {
+	if g.prefetches() { // the loop needs the register of the blocks
 		g.DECQ(g.arg(argBlocks))
 	} else {
 		g.DECQ(gp.blocks)
@@ -345,6 +330,21 @@ func (g *tileGen) zero(r reg.VecPhysical) {
 	} else {
 		g.VPXOR(r, r, r)
 	}
+}
+
+// loopAhead is loop, and prefetches if the tile does.
+func (g *tileGen) loopAhead() {
+	if !g.prefetches() {
+		g.loop()
+		return
+	}
+	g.MOVQ(g.arg(argLater), gp.tmp)
+	g.MOVQ(Mem{Base: gp.tmp}, gp.later)
+	g.ADDQ(g.arg(argLaterNext), gp.tmp)
+	g.MOVQ(gp.tmp, g.arg(argLater))
+	g.MOVQ(g.arg(argNext), gp.next)
+	g.loop()
+	g.MOVQ(gp.next, g.arg(argNext))
 }
 
 // loop runs over k, several steps at a time and then one by one.
@@ -399,31 +399,20 @@ func (g *tileGen) steps(n int) {
 // anyway, and lose.
 func (g *tileGen) prefetches() bool { return !g.strided && g.rows >= 4 && g.vecs == g.panelVecs }
 
-// keepsBlocks reports whether the number of blocks stays in memory, since the loop needs its register.
-func (g *tileGen) keepsBlocks() bool { return g.listed || g.prefetches() }
-
 // prefetch asks for lines of the panel after this one, into the second cache: for two steps, 2 lines where a vector is ymm, 4
 // where it is zmm. The first block of rows alone would wait for the memory; those after it find their panel in the caches and
 // have time to fetch. Type tile has the distance with which all blocks together ask for one panel; a line that is asked for
 // again costs next to nothing.
 func (g *tileGen) prefetch(s int) {
-	if !g.prefetches() || !g.listed && s%2 == 0 {
+	if !g.prefetches() || s%2 == 0 {
 		return
 	}
-	lines := g.bytes / 16
-	if g.listed {
-		lines /= 2 // each step
-	}
-	for i := range lines {
+	for i := range g.bytes / 16 {
 		g.PREFETCHT1(Mem{Base: gp.next, Disp: 64 * i})
 	}
-	if g.listed {
-		g.ADDQ(g.arg(argAhead), gp.next)
-	} else {
-		g.ADDQ(gp.ahead, gp.next)
-		g.PREFETCHT1(Mem{Base: gp.later})
-		g.ADDQ(g.arg(argLaterStep), gp.later)
-	}
+	g.ADDQ(gp.ahead, gp.next)
+	g.PREFETCHT1(Mem{Base: gp.later})
+	g.ADDQ(g.arg(argLaterStep), gp.later)
 }
 
 // step adds the products of step s for one group of vectors from v0 on.

@@ -9,12 +9,14 @@ import (
 // type Epilogue of package kernels fixes the roundings. It leaves dst and add at the next block of rows.
 func (g *tileGen) epilogue() {
 	g.MOVQ(g.arg(argFlags), gp.flags)
-	if !g.zmm && !g.strided {
+	if !g.zmm && !g.strided && !g.sparse {
 		g.loadMask()
 	}
-	if g.arith != fma {
+	if g.arith != fma || g.sparse {
 		g.TESTQ(U32(flagRaw), gp.flags)
 		g.JNZ(LabelRef("store"))
+	}
+	if g.arith != fma {
 		g.scale()
 	}
 
