@@ -3,8 +3,8 @@ package kernels
 import "unsafe"
 
 // Ahead is memory that is read soon. Packed products of four rows or more ask for it on the way, into the second cache: they
-// compute long with what they read, and the memory has little else to do. The zero value is ready; an Ahead serves one
-// goroutine at a time.
+// compute long with what they read, and the memory has little else to do. What they did not get to, Attend asks for. The zero
+// value is ready; an Ahead serves one goroutine at a time.
 type Ahead struct {
 	first  [2]memoryPart
 	parts  []memoryPart
@@ -49,6 +49,21 @@ func (a *Ahead) left() *memoryPart {
 		}
 	}
 	return nil
+}
+
+// take returns where up to so many bytes begin that are asked for now, nothing if there is nothing. a may be nil.
+func (a *Ahead) take(bytes int, nothing uintptr) uintptr {
+	if a == nil {
+		return nothing
+	}
+	p := a.left()
+	if p == nil {
+		return nothing
+	}
+	at := p.at
+	bytes = min(bytes, p.bytes)
+	p.at, p.bytes = p.at+uintptr(bytes), p.bytes-bytes
+	return at
 }
 
 // give takes from a what each of some blocks of t is to prefetch, a line each second step of k, and returns for how many of

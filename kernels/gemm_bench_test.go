@@ -197,6 +197,44 @@ func BenchmarkAttention(b *testing.B) {
 	}
 }
 
+// BenchmarkAttend times a head of attention, one of eight of depth 64 for four beams, where rows own all keys and where they own
+// half of them, beside the three kernels that Attend stands for.
+func BenchmarkAttend(b *testing.B) {
+	s := For(Best())
+	if s.Tier() != AVX512VNNI {
+		b.Skip("this tier has no routine")
+	}
+	for _, keys := range []int{4, 8, 13, 16, 20, 32, 48} {
+		b.Run(fmt.Sprintf("tier=%s/keys=%d", s.Tier(), keys), func(b *testing.B) {
+			const heads, rows, depth = 8, 4, 64
+			r := rand.New(rand.NewPCG(1, 1))
+			random := func(rows int) HeadRows {
+				return HeadRows{Data: randomF32(r, heads*rows*depth, false), Row: depth, Head: rows * depth}
+			}
+			whole := Attention{Heads: heads, Rows: rows, Keys: keys, Depth: depth, Width: depth, Scale: 1, Q: random(rows), K: random(keys),
+				V: random(keys), Dst: random(rows), Mask: HeadRows{Data: make([]float32, keys)}}
+			half := whole
+			for range rows {
+				half.Own = append(half.Own, 0x5555555555555555&whole.all())
+			}
+			var scratch Scratch
+			scores := make([]float32, rows*keys)
+			best := byTurns(b, func() { s.Attend(&whole, &scratch) }, func() { s.Attend(&half, &scratch) }, func() {
+				for h := range heads {
+					q, k, v, dst := whole.Q.Data[h*rows*depth:], whole.K.Data[h*keys*depth:], whole.V.Data[h*keys*depth:], whole.Dst.Data[h*rows*depth:]
+					s.MatMulF32Strided(scores, keys, q, depth, k, depth, true, rows, keys, depth, &scratch)
+					s.SoftmaxMasked(scores, scores, rows, keys, 1, whole.Mask.Data, 0)
+					s.MatMulF32Strided(dst, depth, scores, keys, v, depth, false, rows, depth, keys, &scratch)
+				}
+			})
+			for i, name := range []string{"ns/head", "half-ns/head", "apart-ns/head"} {
+				b.ReportMetric(float64(best[i].Nanoseconds())/heads, name)
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
 // BenchmarkAttentionInt8 is BenchmarkAttention on codes.
 func BenchmarkAttentionInt8(b *testing.B) {
 	for _, tier := range testTiers(b)[1:] {

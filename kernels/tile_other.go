@@ -29,3 +29,4 @@ func fewTransposedVNNI(*float32, int, *uint8, int, *byte, int, int, int, uint64,
 func fewRowsVNNI(*float32, int, *uint8, int, *byte, int, int, int, uint64, float32) {
 	panic("kernels: this build has no assembly")
 }
+func attendF32AVX512(*byte) { panic("kernels: this build has no assembly") }

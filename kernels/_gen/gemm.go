@@ -23,6 +23,7 @@ var gemmFiles = map[string]func(*build.Context){
 	"gemm_few_avx512vnni": few,
 	"gemm_few_f32_avx512": fewF32,
 	"gemm_sparse":         nonzero,
+	"gemm_attend_avx512":  attend,
 }
 
 // goFiles are the Go files that go with them: the choice of a routine by its size.

@@ -49,16 +49,17 @@ func (g *fewGen) zero(z ...reg.VecPhysical) {
 	}
 }
 
-// addLanes makes out[0] the vector whose lane i of 128 bits is the sum of the lanes of in[i].
-func (g *fewGen) addLanes(in, out []reg.VecPhysical) {
+// combineLanes makes out[0] the vector whose lane i of 128 bits combines the lanes of in[i]: the upper half with the lower one
+// until one is left.
+func (g *fewGen) combineLanes(in, out []reg.VecPhysical, f func(...Op)) {
 	for i := range 2 {
 		g.VSHUFI32X4(U8(0x44), in[2*i+1], in[2*i], out[0])
 		g.VSHUFI32X4(U8(0xee), in[2*i+1], in[2*i], out[1])
-		g.VPADDD(out[0], out[1], out[2+i])
+		f(out[0], out[1], out[2+i])
 	}
 	g.VSHUFI32X4(U8(0x88), out[3], out[2], out[0])
 	g.VSHUFI32X4(U8(0xdd), out[3], out[2], out[1])
-	g.VPADDD(out[0], out[1], out[0])
+	f(out[0], out[1], out[0])
 }
 
 // transposeLanes makes out the transpose of a 4 x 4 matrix of lanes of 128 bits, a vector a row. out may be in.
@@ -141,7 +142,7 @@ func (g *fewGen) scores() {
 			g.VPDPBUSD(a[4*i+j], x[j], acc[i])
 		}
 	}
-	g.addLanes(acc, t)
+	g.combineLanes(acc, t, g.VPADDD)
 	g.VCVTDQ2PS(t[0], x[0])
 	g.VMULPS_BCST(g.param("scale"), x[0], x[0])
 	g.CMPQ(cols, U8(4))
