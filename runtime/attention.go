@@ -74,7 +74,7 @@ func (h *heads) bytes(i int) []byte {
 }
 
 func (a *attention) eval(c *call) error {
-	c.s.ahead.Reset()
+	defer c.s.ahead.Reset() // the kernel still asks for what is left
 	var q, k, v heads
 	if err := q.read(c.in(0), a.layout.q, "queries"); err != nil {
 		return err
@@ -296,6 +296,9 @@ func (f *foldedBeams) run(c *call) error {
 	scores, dst := c.s.product, tensor.Data[float32](out.t)
 	var mask []float32
 	for s := range f.q.batch[0] / f.beams {
+		if f.attend(c, &out, s) {
+			continue
+		}
 		row := s * f.beams
 		if f.a.masked {
 			mask = f.mask.data[row*f.maskStride:]

@@ -78,6 +78,12 @@ func (h *rowCache) head(group, head int) []byte {
 	return h.buf.mem[(group*h.heads+head)*h.room*w:][:int(h.used[group])*w]
 }
 
+// group returns the memory of the heads of a group, room entries each.
+func (h *rowCache) group(group int) []byte {
+	size := h.heads * h.room * h.width()
+	return h.buf.mem[group*size:][:size]
+}
+
 // matches reports whether h holds what d describes: all but the time is compared, and a single head of d may be all of h's.
 func (h *rowCache) matches(d cacheDims) bool {
 	if d.rows != h.rows || d.timeFirst != h.timeFirst {

@@ -128,7 +128,7 @@ func (e viewCache) eval(c *call) error {
 
 // evalCached is eval where keys and values lie in caches.
 func (a *attention) evalCached(c *call) error {
-	c.s.ahead.Reset()
+	defer c.s.ahead.Reset() // as in eval
 	kv, vv := &c.s.values[c.st.in[1]], &c.s.values[c.st.in[2]]
 	k, v := kv.cache, vv.cache
 	if k == nil && v == nil {
@@ -152,8 +152,13 @@ func (a *attention) evalCached(c *call) error {
 		return err
 	}
 	dst := tensor.Data[float32](out.t)
-	for i := range k.groups() * k.heads {
-		a.evalGroup(c, dst, q.t, k, v, &mask, i/k.heads, i%k.heads)
+	for g := range k.groups() {
+		if a.attendGroup(c, dst, q.t, k, v, &mask, g) {
+			continue
+		}
+		for head := range k.heads {
+			a.evalGroup(c, dst, q.t, k, v, &mask, g, head)
+		}
 	}
 	return nil
 }

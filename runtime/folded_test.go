@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/tfq8/tfq8/kernels"
@@ -11,17 +12,18 @@ import (
 	"github.com/tfq8/tfq8/tensor"
 )
 
-// beams is a sentence's encoding that is tiled for three beams and read by one attention, in all ways of reading it.
+// beams is a sentence's encoding that is tiled for three beams and read by one attention, in all ways of reading it: what is
+// written %[1]d wide, for two heads of depth %[2]d, with weights %[3]s and %[4]s and the bias %[5]s.
 const beams = `x = Placeholder[dtype=float]()
 q = Placeholder[dtype=float]()
 mask = Placeholder[dtype=float]()
 times = Placeholder[dtype=int32]()
-flat = Const[value=int32 [-1, 4]]()
+flat = Const[value=int32 [-1, %[1]d]]()
 parts = Const[value=int32 [0, 2, 1, 3]]()
-heads = Const[value=int32 [-1, 3, 2, 2]]()
-wk = Const[value=float 4x4 [1, -2, 0.5, 4, 3, -1, 2, 2, -0.5, 1, 2, 0.25, 1, 1, -3, 2]]()
-wv = Const[value=float 4x4 [2, 1, 0.5, -4, 3, 1, 0.125, 2, -0.5, 1, 2, 0.25, 1, -1, -3, 2]]()
-bias = Const[value=float 4 [0.25, -1, 8, 1]]()
+heads = Const[value=int32 [-1, 3, 2, %[2]d]]()
+wk = Const[value=float %[1]dx%[1]d %[3]s]()
+wv = Const[value=float %[1]dx%[1]d %[4]s]()
+bias = Const[value=float %[1]d %[5]s]()
 tiled = Tile(x, times)
 memory = Reshape(tiled, flat)
 k = MatMul(memory, wk)
@@ -63,8 +65,11 @@ func TestFolded(t *testing.T) {
 		{"ym", []int32{1, 3, 1}, 1, []int{rows, 1, 1, 1}}, // a mask that stretches
 		{"yt", []int32{1, 3, 1}, 1, nil},                  // something is added to the copies
 	} {
-		x := randomFloats(random, sentences, 3, 4)
-		feeds := map[string]*tensor.Tensor{"x": x, "q": randomFloats(random, rows, 2, c.queries, 2), "mask": randomFloats(random, 1), "times": tensor.FromSlice(tensor.Shape{3}, c.times)}
+		const heads, depth = 2, 16 // which suits the kernel that does all of attention
+		const width = heads * depth
+		graph := fmt.Sprintf(beams, width, depth, literal(random, width*width), literal(random, width*width), literal(random, width))
+		x := randomFloats(random, sentences, 3, width)
+		feeds := map[string]*tensor.Tensor{"x": x, "q": randomFloats(random, rows, heads, c.queries, depth), "mask": randomFloats(random, 1), "times": tensor.FromSlice(tensor.Shape{3}, c.times)}
 		if c.maskShape != nil {
 			feeds["mask"] = randomFloats(random, c.maskShape...)
 		}
@@ -76,7 +81,7 @@ func TestFolded(t *testing.T) {
 			t.Run(fmt.Sprintf("%v/%s/%v/%d/%v", tier, c.fetch, c.times, c.queries, c.maskShape), func(t *testing.T) {
 				opts.Kernels = kernels.For(tier)
 				opts.Observe = nil
-				s := compileText(t, beams, opts).NewSession()
+				s := compileText(t, graph, opts).NewSession()
 				s.Profile = func(st runtime.StepTime) {
 					if once := int64(4 * x.Len()); st.Name == "kb" && st.Bytes != once {
 						t.Errorf("the keys take %d bytes, want the %d of one beam", st.Bytes, once)
@@ -84,7 +89,7 @@ func TestFolded(t *testing.T) {
 				}
 				got := mustRun(t, s, feeds)[c.fetch]
 				opts.Observe = []string{"tiled", "kb", "vb"}
-				seen := compileText(t, beams, opts).NewSession()
+				seen := compileText(t, graph, opts).NewSession()
 				seen.Observer = func(string, *tensor.Tensor) {}
 				if want := mustRun(t, seen, feeds)[c.fetch]; !bytes.Equal(got.Bytes(), want.Bytes()) {
 					t.Errorf("have %v, want %v", tensor.Data[float32](got), tensor.Data[float32](want))
@@ -92,4 +97,13 @@ func TestFolded(t *testing.T) {
 			})
 		}
 	}
+}
+
+// literal writes n random numbers as the elements of a Const.
+func literal(r *rand.Rand, n int) string {
+	x := make([]string, n)
+	for i := range x {
+		x[i] = fmt.Sprint(float32(r.NormFloat64()))
+	}
+	return "[" + strings.Join(x, ", ") + "]"
 }

@@ -41,6 +41,7 @@ type Session struct {
 	caches     []*rowCache // not in use
 	beams      int         // rows of a group of the last cache that was found to have some: the next one likely has as many
 	lists      []float32   // scratch of attention over a rowCache
+	own        []uint64    // the same: the entries of each row
 	parents    []int32
 	maskRow    []float32 // scratch of attention: a mask of one number, repeated
 	columns    []float32 // scratch of quantized products: scale and bias of each column
