@@ -55,8 +55,8 @@ func (w *PackedF32) skippable() bool {
 // are 16 KiB: they stay in the first cache while the rows of a go by. kernels/_gen knows it.
 const blockSteps = 64
 
-// nonzero sets scratch.bits: for each block of steps a number for each row, in which a bit is set for each element of a that is not 0. It
-// returns how many are; -1 if the rows better be multiplied in full.
+// nonzero sets scratch.bits: for each block of steps a number for each row, in which a bit is set for each element of a that is
+// not 0. It returns how many are; -1 if the rows better be multiplied in full.
 func (w *PackedF32) nonzero(a []float32, lda, rows int, scratch *Scratch) (steps int) {
 	whole, rest := w.K/blockSteps, w.K%blockSteps
 	all := (w.K + blockSteps - 1) / blockSteps * rows
@@ -91,8 +91,8 @@ func (w *PackedF32) nonzero(a []float32, lda, rows int, scratch *Scratch) (steps
 	return steps
 }
 
-// runSparse multiplies m rows by all columns of w, with the steps whose bits are set. The sums of a block's steps wait in scratch for the next
-// block: dst may be the memory of what the epilogue adds.
+// runSparse multiplies m rows by all columns of w, with the steps whose bits are set. The sums of a block's steps wait in scratch
+// for the next block: dst may be the memory of what the epilogue adds.
 func (t *tile) runSparse(tier Tier, m int, w *PackedF32, scratch *Scratch) {
 	kind := tilesF32AVX2Sparse
 	if tier == AVX512VNNI {

@@ -14,12 +14,12 @@ type Tier uint8
 const (
 	// Portable is plain Go, compiled on every platform: the definition of what each kernel computes.
 	Portable Tier = iota
-	// AVX2 needs AVX2 and FMA3.
+	// AVX2 needs AVX2, FMA3 and BMI1.
 	AVX2
-	// AVXVNNI needs AVX2, FMA3 and AVX-VNNI, which client CPUs without AVX-512 have: it is AVX2 with the
+	// AVXVNNI needs AVX2, FMA3, BMI1 and AVX-VNNI, which client CPUs without AVX-512 have: it is AVX2 with the
 	// integer products of AVX512VNNI.
 	AVXVNNI
-	// AVX512VNNI needs AVX512 F, BW, DQ, VL and VNNI.
+	// AVX512VNNI needs AVX512 F, BW, DQ, VL and VNNI, and BMI2.
 	AVX512VNNI
 )
 
@@ -54,7 +54,7 @@ func Supported(t Tier) bool {
 	case AVXVNNI:
 		return haveAssembly && cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI1, cpuid.AVXVNNI)
 	case AVX512VNNI:
-		return haveAssembly && cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI1, cpuid.AVX512F, cpuid.AVX512BW,
+		return haveAssembly && cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI1, cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW,
 			cpuid.AVX512DQ, cpuid.AVX512VL, cpuid.AVX512VNNI)
 	}
 	return false
