@@ -18,7 +18,8 @@ func (s *Set) MatMulF32Sparse(dst []float32, ldd int, a []float32, lda, m int, w
 		return int64(m) * int64(w.N) * int64(w.K)
 	}
 	t := w.tile(dst, ldd, a, lda, &ep)
-	// Rows are taken in parts that the second cache holds. All weights are read for each part.
+	// Rows are taken in parts that the second cache holds, of a size that no tile splits where they are multiplied in full. All
+	// weights are read for each part.
 	most := max(1, 2*maxRows/(4*w.K)/12) * 12
 	for i := 0; i < m; i += most {
 		rows, part := min(most, m-i), t.from(i)
