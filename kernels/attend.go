@@ -48,12 +48,15 @@ const (
 	attendRows, attendLanes = 4, 16
 )
 
+// HasAttend reports whether this tier has a routine for Attend.
+func (s *Set) HasAttend() bool { return s.tier == AVX512VNNI }
+
 // Attend does what MatMulF32Strided, SoftmaxMasked and MatMulF32Strided do one after the other, bit for bit, where the softmax
 // of a row is that of the keys that it owns, one behind the other. Each row owns a key. Attend reports false, and writes nothing,
-// where there is no routine for it; there is one of the highest tier, for depths that are a multiple of 16, up to
+// where there is no routine for it; there is one of the tiers that HasAttend says, for depths that are a multiple of 16, up to
 // MostAttendKeys keys, and rows that own all or up to half of these. Dst must not overlap the others.
 func (s *Set) Attend(a *Attention, scratch *Scratch) bool {
-	if s.tier != AVX512VNNI || a.Keys < 1 || a.Keys > MostAttendKeys || a.Depth < 1 || a.Depth%16 != 0 || max(a.Depth, a.Width) > mostAttendDepth {
+	if !s.HasAttend() || a.Keys < 1 || a.Keys > MostAttendKeys || a.Depth < 1 || a.Depth%16 != 0 || max(a.Depth, a.Width) > mostAttendDepth {
 		return false
 	}
 	all, most := a.all(), 0

@@ -8,9 +8,14 @@ import (
 // What a decoder's step attends to is little: to give each head of a sentence to three kernels, with scores and weights in memory
 // between them, takes several times as long as the arithmetic. One kernel does it all where it can.
 
+// inOne reports whether one kernel may do both products and what is between them.
+func (a *attention) inOne(c *call) bool {
+	return !a.scores.int8 && !a.out.int8 && c.kernels().HasAttend()
+}
+
 // attend is run for one sentence and all heads. It reports whether the kernel does that.
 func (f *foldedBeams) attend(c *call, out *heads, sentence int) bool {
-	if f.a.scores.int8 || f.a.out.int8 {
+	if !f.a.inOne(c) {
 		return false
 	}
 	n, row := f.q.batch[1], sentence*f.beams
@@ -29,7 +34,7 @@ func (f *foldedBeams) attend(c *call, out *heads, sentence int) bool {
 // attendGroup is evalGroup for all heads. It reports whether the kernel does that.
 func (a *attention) attendGroup(c *call, dst []float32, q *tensor.Tensor, k, v *rowCache, mask *maskRow, g int) bool {
 	keys, row := int(k.used[g]), g*k.beams
-	if a.scores.int8 || a.out.int8 || keys > kernels.MostAttendKeys {
+	if !a.inOne(c) || keys > kernels.MostAttendKeys {
 		return false
 	}
 	c.s.own = c.s.own[:0]
